@@ -1,0 +1,7 @@
+"""`python -m fastlander` is the `fastlander` command."""
+
+import sys
+
+from fastlander.cli import main
+
+sys.exit(main())

@@ -1,0 +1,154 @@
+"""`Agent`: the lecture's agent, attribute for attribute, on a ring buffer and hand-written passes."""
+
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from fastlander.dqn import mse
+from fastlander.q_network import QNetwork, forward_pass
+from fastlander.replay_buffer import ReplayBuffer
+from fastlander.vector_env import check_spaces
+
+GAMMA = 0.99
+LEARNING_RATE = 1e-4
+BUFFER_SIZE = 5_000
+
+
+class Spaces(NamedTuple):
+    """What an Agent reads of an environment."""
+
+    observation_space: gym.Space
+    action_space: gym.Space
+
+
+class Agent:
+    """An epsilon-greedy DQN agent for one environment; a loop around it sets its fields and calls its methods.
+
+    The loop, step by step: `act` reads `current_state` and sets `action`; the caller steps the environment and sets
+    `next_state`, `reward` and `terminated`; `save_experience` stores the five; `learn` makes one update once
+    `buffer_size` experiences have been stored. `q_net`, `optimizer`, `eps` and `batch_size` may be assigned at any
+    time: any torch module and optimizer will do, `QNetwork` being the fast one.
+
+    Args:
+        env: a Gymnasium environment with flat Box observations and Discrete actions (only its spaces are read).
+        seed: of exploration, sampling and the initial weights. None draws it from NumPy's global generator and the
+            weights from torch's, so `np.random.seed` and `torch.manual_seed` before construction make an agent
+            reproducible; afterwards nothing global is drawn from.
+
+    Raises:
+        ValueError: the environment's spaces are of another kind.
+    """
+
+    def __init__(self, env: gym.Env | Spaces, seed: int | None = None) -> None:
+        name = getattr(getattr(env, "spec", None), "id", type(env).__name__)
+        check_spaces(name, env.observation_space, env.action_space)
+        self.eps: float = 0
+        self.n_experiences = 0
+        self.n_episode = 0
+        self.score: float = 0
+        self.scores: list[float] = []
+        self.playtimes: list[int] = []
+        self.batch_size = 64
+        self.buffer_size = BUFFER_SIZE
+        self.action_space = env.action_space
+
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        entropy = np.random.randint(2**32, size=4, dtype=np.uint64).tolist() if seed is None else seed  # noqa: NPY002
+        exploration, sampling = np.random.SeedSequence(entropy).spawn(2)
+        self._exploration = np.random.default_rng(exploration)
+        self._sampling = np.random.default_rng(sampling)
+
+        obs_size = env.observation_space.shape[0]
+        self.q_net: torch.nn.Module = QNetwork(obs_size, int(env.action_space.n), generator=generator)
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.q_net.parameters(), lr=LEARNING_RATE, fused=True)
+
+        state = (env.observation_space.dtype, (obs_size,))
+        self.current_states = ReplayBuffer(BUFFER_SIZE, state)
+        self.actions = ReplayBuffer(BUFFER_SIZE, (np.int64, ()))
+        self.rewards = ReplayBuffer(BUFFER_SIZE, (np.float64, ()))
+        self.next_states = ReplayBuffer(BUFFER_SIZE, state)
+        self.terminations = ReplayBuffer(BUFFER_SIZE, (np.bool_, ()))
+
+    def act(self) -> None:
+        """Set `action`: random with probability `eps`, else the one `q_net` values most in `current_state`."""
+        if self._exploration.random() < self.eps:
+            self.action = int(self._exploration.integers(self.action_space.n))
+            return
+        with torch.no_grad():
+            self.action = self._values(torch.as_tensor(self.current_state)).argmax().item()
+
+    def save_experience(self) -> None:
+        """Store `current_state`, `action`, `reward`, `next_state` and `terminated`, and add the reward to `score`."""
+        self.current_states.append(self.current_state)
+        self.actions.append(self.action)
+        self.rewards.append(self.reward)
+        self.next_states.append(self.next_state)
+        self.terminations.append(self.terminated)
+        self.n_experiences += 1
+        self.score += self.reward
+
+    def get_batch(self) -> None:
+        """Draw `batch_size` stored experiences with replacement into the `..._batch` attributes.
+
+        float32[B, obs_size], int64[B, 1], float32[B, 1], float32[B, obs_size] and bool[B, 1]. The next draw
+        overwrites them.
+        """
+        indices = self._sampling.integers(self.buffer_size, size=self.batch_size)
+        stored = len(self.actions)
+        if (indices >= stored).any():
+            raise IndexError(f"buffer_size is {self.buffer_size}, but only {stored} experiences are stored")
+        self.current_states_batch = self._gather(self.current_states, indices).float()
+        self.actions_batch = self._gather(self.actions, indices).unsqueeze(1)
+        self.rewards_batch = self._gather(self.rewards, indices).unsqueeze(1).float()
+        self.next_states_batch = self._gather(self.next_states, indices).float()
+        self.terminations_batch = self._gather(self.terminations, indices).unsqueeze(1)
+
+    def learn(self) -> None:
+        """One update by the mean squared error to r + 0.99 max_a Q(s', a); nothing before `buffer_size` experiences."""
+        if self.n_experiences < self.buffer_size:
+            return
+        self.get_batch()
+        if self._is_fast():
+            self._write_gradients()
+        else:
+            self._autograd()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _values(self, state: torch.Tensor) -> torch.Tensor:
+        if self._is_fast():
+            return forward_pass(self.q_net.layers(), state.unsqueeze(0))[-1]
+        return self.q_net(state)
+
+    def _is_fast(self) -> bool:
+        return type(self.q_net) is QNetwork and self.q_net.is_plain()
+
+    @torch.no_grad()
+    def _write_gradients(self) -> None:
+        """The gradients that `_autograd` gives, by the hand-written passes."""
+        layers = self.q_net.layers()
+        target = self._target(forward_pass(layers, self.next_states_batch)[-1])
+        activations = forward_pass(layers, self.current_states_batch)
+        values = activations.pop()
+        _, grad = mse(values.gather(1, self.actions_batch) - target)
+        self.q_net.backward_pass(activations, torch.zeros_like(values).scatter_(1, self.actions_batch, grad))
+
+    def _autograd(self) -> None:
+        """The gradients of any module."""
+        with torch.no_grad():
+            target = self._target(self.q_net(self.next_states_batch))
+        values = self.q_net(self.current_states_batch).gather(1, self.actions_batch)
+        torch.nn.functional.mse_loss(values, target).backward()
+
+    def _target(self, next_values: torch.Tensor) -> torch.Tensor:
+        future = next_values.amax(dim=1, keepdim=True)
+        return self.rewards_batch + GAMMA * future * ~self.terminations_batch
+
+    def _gather(self, buffer: ReplayBuffer, indices: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(buffer.gather(indices))
+
+    def __repr__(self) -> str:
+        fields: dict[str, Any] = {"n_episode": self.n_episode, "n_experiences": self.n_experiences, "eps": self.eps}
+        return f"Agent({', '.join(f'{name}={value}' for name, value in fields.items())})"

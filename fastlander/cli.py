@@ -1,0 +1,33 @@
+"""The `fastlander` command: each of its commands is also `python -m fastlander.<name>`."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from fastlander import __version__
+
+COMMANDS = {
+    "train": "train a DQN",
+    "evaluate": "play greedy episodes with the policy of a run",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Hand the arguments behind the command's name to its module; exit status."""
+    listing = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="fastlander",
+        description="A vectorized, high-throughput DQN trainer for Gymnasium's LunarLander.",
+        epilog=f"commands:\n{listing}\n\n`fastlander COMMAND --help` shows what a command takes.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"fastlander {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    args = list(sys.argv[1:] if argv is None else argv)
+    command = parser.parse_args(args[:1]).command
+    return importlib.import_module(f"fastlander.{command}").main(args[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""What the commands share: tyro for parsing, one line and exit status 2 where the input is wrong."""
+
+import contextlib
+import io
+import itertools
+import re
+import sys
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tyro
+from tyro.conf import Positional as Positional
+
+from fastlander.validation import InputError, allowed
+
+
+def parse(
+    target: Callable[..., Any], argv: Sequence[str] | None, prog: str, hints: Mapping[str, Any], **options: Any
+) -> Any:
+    """`tyro.cli(target)`, with its boxed complaint turned into a one-line InputError.
+
+    Args:
+        target: a dataclass to fill in, or a function to call with the arguments.
+        argv: arguments; None takes the process's own.
+        prog: the command's name in its help.
+        hints: annotated type of each argument, to say what is allowed.
+        **options: further options of `tyro.cli`.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(target, args=args, prog=prog, **options)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(_one_line(complaint.getvalue(), args, hints)) from None
+
+
+def exit_status(prog: str, command: Callable[[], int]) -> int:
+    """Run `command`; an InputError becomes one line on stderr and status 2."""
+    try:
+        return command()
+    except InputError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _one_line(box: str, args: list[str], hints: Mapping[str, Any]) -> str:
+    """What was wrong and what is allowed, out of tyro's box (a title, the message, a rule, help)."""
+    lines = [line.strip("│╭╮╰╯─ ") for line in box.splitlines()[1:]]
+    message, *rest = " ".join(line or "\n" for line in lines).split("\n")
+    message = re.sub(r"^Error parsing \w+: ", "", message.strip())
+    if message.startswith("Unrecognized"):
+        guess = re.search(r"Perhaps you meant: +(--[\w-]+)", " ".join(rest))
+        return message + (f" (perhaps you meant {guess[1]})" if guess else "")
+    flag = re.search(r"--[\w-]+", message)
+    hint = hints.get(flag[0][2:].replace("-", "_")) if flag else None
+    if hint is None:
+        return message
+    several = typing.get_origin(hint) is tuple
+    return f"{flag[0]} must be {allowed(hint)}, got {_given(flag[0], args, several)}"
+
+
+def _given(flag: str, args: list[str], several: bool) -> str:
+    """The text that stood behind the last `flag` on the command line: one value, or `several`."""
+    for i, arg in reversed(list(enumerate(args))):
+        name, equals, value = arg.partition("=")
+        if name.replace("_", "-") == flag:
+            following = [value] if equals else args[i + 1 :]
+            values = list(itertools.takewhile(lambda text: not text.startswith("--"), following))
+            return repr(" ".join(values if several else values[:1])) if values else "nothing"
+    return "nothing"

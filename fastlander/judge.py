@@ -1,0 +1,90 @@
+"""When a run counts as solved, and which of its policies was the best."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from fastlander.config import Config
+from fastlander.dqn import DQN
+from fastlander.evaluate import Evaluation, evaluate, make_eval_env, pooled
+from fastlander.metrics import WINDOW, Scores
+from fastlander.rng import draw_seeds, spawn_streams
+from fastlander.vector_env import find_spec
+
+GATE_WINDOW = 50
+"""Training episodes whose mean score opens the gate to greedy judging."""
+
+
+class Judge:
+    """Decides when a run is solved and remembers the best policy it has judged.
+
+    "training" (the lecture): the mean of the last 100 training scores reaches `solved_score`. "greedy": once the last
+    50 training scores pass a gate, the greedy policy plays fresh episodes; a mean that reaches `solved_score` is
+    confirmed on as many others before it counts. Stopping at the first pass alone would favour lucky draws.
+    """
+
+    def __init__(self, config: Config, dqn: DQN, say: Callable[[str], None]) -> None:
+        self.config, self.dqn, self.say = config, dqn, say
+        threshold = config.solved_score
+        self.solved_score = find_spec(config.env_id).reward_threshold if threshold is None else threshold
+        self._rng = np.random.default_rng(spawn_streams(config.seed).evaluation)
+        self._env: VectorEnv | None = None
+        self._judged_at = 0
+        self._last_mean: float | None = None
+        self.best: Evaluation | None = None
+        self.best_parameters: torch.Tensor | None = None
+        """`QNetwork.flat` of the policy behind `best`."""
+
+    def solved(self, scores: Scores, timesteps: int) -> bool:
+        """Whether the run is solved now; judges the greedy policy if that is due and the gate is open."""
+        if self.solved_score is None:
+            return False
+        if self.config.solved_by == "training":
+            return len(scores) >= WINDOW and scores.mean() >= self.solved_score
+        due = len(scores) >= GATE_WINDOW and timesteps - self._judged_at >= self.config.eval_interval
+        if not due or scores.mean(GATE_WINDOW) < self._gate():
+            return False
+        return self.judge(timesteps)
+
+    def judge(self, timesteps: int) -> bool:
+        """Judge the greedy policy as it is now: whether it passes and is confirmed. Keeps it if it is the best."""
+        self._judged_at = timesteps
+        evaluation, confirmed = self._play("greedy policy", timesteps), False
+        if self.solved_score is not None and evaluation.mean >= self.solved_score:
+            others = self._play("the same on others", timesteps)
+            confirmed = others.mean >= self.solved_score
+            evaluation = pooled(evaluation, others)
+        if confirmed or self.best is None or evaluation.mean > self.best.mean:
+            self.best, self.best_parameters = evaluation, self.dqn.q_network.flat.clone()
+        self._last_mean = evaluation.mean
+        return confirmed
+
+    def _play(self, what: str, timesteps: int) -> Evaluation:
+        seeds = draw_seeds(self._rng, self.config.eval_episodes)
+        if self._env is None:
+            self._env = make_eval_env(self.config, self.config.eval_episodes)
+        evaluation = evaluate(self.dqn.q_network.greedy, self._env, seeds)
+        low, high = evaluation.interval
+        self.say(
+            f"{what}: mean {evaluation.mean:.1f} (95% {low:.1f} to {high:.1f}) "
+            f"over {len(seeds)} fresh episodes after {timesteps:,} steps"
+        )
+        return evaluation
+
+    def take_last_mean(self) -> float | None:
+        """Mean return of the last judgement, if there was one since the last call."""
+        mean, self._last_mean = self._last_mean, None
+        return mean
+
+    def close(self) -> None:
+        """Close the environments it judged in."""
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+    def _gate(self) -> float:
+        if self.config.eval_gate is not None:
+            return self.config.eval_gate
+        return self.solved_score - 0.2 * abs(self.solved_score)

@@ -1,0 +1,126 @@
+"""What a run counts, and how it shows it: scores, rates, the live display, the lecture's lines."""
+
+import time
+from typing import NamedTuple, Self
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fastlander.collector import Finished
+from fastlander.config import Config
+
+WINDOW = 100
+"""Episodes in a running mean, as in the lecture."""
+
+
+def crossings(before: int, after: int, every: int) -> int:
+    """Multiples of `every` in (before, after]."""
+    return after // every - before // every
+
+
+class MetricsRow(NamedTuple):
+    """One row of metrics.csv. Scores and playtimes are means over the last 100 finished training episodes."""
+
+    timesteps: int
+    episodes: int
+    updates: int
+    score_mean_100: float
+    playtime_mean_100: float  # steps
+    epsilon: float
+    loss: float  # of the last update; nan before the first
+    eval_mean: float | None  # of the last greedy judgement since the row before, if there was one
+    steps_per_second: float  # since the row before
+    seconds: float  # since the run began
+
+
+class Scores:
+    """The finished training episodes of a run."""
+
+    def __init__(self) -> None:
+        self.scores: list[float] = []
+        self.playtimes: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def add(self, finished: Finished) -> None:
+        """Append what a vector step ended."""
+        self.scores += finished.scores
+        self.playtimes += finished.playtimes
+
+    def mean(self, window: int = WINDOW) -> float:
+        """Mean of the last `window` scores; nan before the first."""
+        return float(np.mean(self.scores[-window:])) if self.scores else float("nan")
+
+    def mean_playtime(self, window: int = WINDOW) -> float:
+        """Mean of the last `window` playtimes in steps; nan before the first."""
+        return float(np.mean(self.playtimes[-window:])) if self.playtimes else float("nan")
+
+
+class Clock:
+    """Seconds since the run began, and steps per second between two looks."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self._timesteps = 0
+
+    def seconds(self) -> float:
+        """Seconds since the clock was made."""
+        return time.perf_counter() - self._start
+
+    def rate(self, timesteps: int) -> float:
+        """Timesteps per second since the last call."""
+        now = time.perf_counter()
+        rate = (timesteps - self._timesteps) / max(now - self._last, 1e-9)
+        self._last, self._timesteps = now, timesteps
+        return rate
+
+
+class ProgressDisplay:
+    """A live display on a terminal, the lecture's line elsewhere, nothing with `--no-progress`."""
+
+    def __init__(self, config: Config) -> None:
+        console = Console()
+        self._shown = config.progress
+        self._live: Progress | None = None
+        if config.progress and console.is_terminal:
+            self._live = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[status]}"),
+                TimeElapsedColumn(),
+                console=console,
+            )
+            self._task = self._live.add_task(config.env_id, total=config.total_timesteps, status="")
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, row: MetricsRow) -> None:
+        """Show a log point."""
+        if self._live:
+            status = (
+                f"{row.timesteps:,} steps  episode {row.episodes}  score {row.score_mean_100:.1f}  "
+                f"eps {row.epsilon:.3f}  {row.steps_per_second:,.0f} steps/s"
+            )
+            self._live.update(self._task, completed=row.timesteps, status=status)
+        elif self._shown:
+            print(
+                f"Episode {row.episodes}\tScore: {row.score_mean_100:.2f}\tPlaytime: {row.playtime_mean_100:.2f}\t"
+                f"n_eps: {row.epsilon}\tn_experiences: {row.timesteps}",
+                flush=True,
+            )
+
+    def say(self, line: str) -> None:
+        """Print a line above the display."""
+        if self._live:
+            self._live.console.print(line, highlight=False)
+        elif self._shown:
+            print(line, flush=True)

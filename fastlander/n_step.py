@@ -1,0 +1,89 @@
+"""n-step returns, folded per environment before they are stored (Sutton 1988; in DQN: Hessel et al. 2018)."""
+
+import numpy as np
+
+from fastlander.jit import kernel
+from fastlander.replay_buffer import Transition
+
+
+class NStep:
+    """Turns one-step transitions of N environments into n-step ones.
+
+    A transition leaves `fold` once its n rewards are known, or when its episode ends: then everything still waiting
+    leaves with the rewards there are. Nothing crosses an episode's end.
+
+    Args:
+        num_envs: N.
+        n: rewards per transition.
+        gamma: discount per step.
+        obs_size: numbers per observation.
+    """
+
+    def __init__(self, num_envs: int, n: int, gamma: float, obs_size: int) -> None:
+        self.powers = gamma ** np.arange(n + 1, dtype=np.float64)  # float64[n + 1], gamma**k
+        self.obs = np.zeros((num_envs, n, obs_size), np.float32)  # the open windows, oldest first
+        self.action = np.zeros((num_envs, n), np.int64)
+        self.reward = np.zeros((num_envs, n), np.float64)
+        self.waiting = np.zeros(num_envs, np.int64)  # filled places of each window
+        rows = num_envs * n
+        self.out = Transition(
+            obs=np.zeros((rows, obs_size), np.float32),
+            action=np.zeros(rows, np.int64),
+            reward=np.zeros(rows, np.float32),
+            next_obs=np.zeros((rows, obs_size), np.float32),
+            discount=np.zeros(rows, np.float32),
+        )
+
+    def fold(
+        self,
+        obs: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        next_obs: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+    ) -> Transition:
+        """Take one step of every environment; give the transitions it completes, environment by environment.
+
+        Args:
+            obs, next_obs: float32[N, obs_size]; next_obs is the true final observation where an episode ended.
+            action: int64[N].
+            reward: float64[N].
+            terminated, truncated: bool[N].
+
+        Returns:
+            Transition of arrays with M rows, 0 <= M <= N * n; views that the next call overwrites.
+        """
+        windows = (self.obs, self.action, self.reward, self.waiting)
+        step = (obs, action, reward, next_obs, terminated, truncated)
+        rows = _fold(self.powers, windows, step, tuple(self.out))
+        return Transition(*(array[:rows] for array in self.out))
+
+
+@kernel
+def _fold(powers, windows, step, out):
+    window_obs, window_action, window_reward, waiting = windows
+    obs, action, reward, next_obs, terminated, truncated = step
+    n, rows = window_reward.shape[1], 0
+    for env in range(len(reward)):
+        last = waiting[env]
+        window_obs[env, last], window_action[env, last] = obs[env], action[env]
+        window_reward[env, last] = reward[env]
+        count = last + 1
+        ended = terminated[env] or truncated[env]
+        leaving = count if ended else count // n  # all of them, or the oldest of a full window
+        for first in range(leaving):
+            steps = count - first
+            total = 0.0
+            for j in range(steps):
+                total += powers[j] * window_reward[env, first + j]
+            out[0][rows], out[1][rows] = window_obs[env, first], window_action[env, first]
+            out[2][rows], out[3][rows] = total, next_obs[env]
+            out[4][rows] = 0.0 if terminated[env] else powers[steps]
+            rows += 1
+        for place in range(leaving, count):
+            window_obs[env, place - leaving] = window_obs[env, place]
+            window_action[env, place - leaving] = window_action[env, place]
+            window_reward[env, place - leaving] = window_reward[env, place]
+        waiting[env] = count - leaving
+    return rows

@@ -1,0 +1,165 @@
+"""`QNetwork`: the lecture's torch.nn.Sequential, with all parameters in one flat tensor."""
+
+import copy
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class QNetwork(nn.Sequential):
+    """Linear and ReLU layers from an observation to one value per action.
+
+    An ordinary Sequential (its state_dict has the lecture's keys, "0.weight", "0.bias", "2.weight", ...), except that
+    every parameter is a view of `flat` and every gradient from `backward_pass` a view of `flat_grad`. An optimizer, a
+    target network or a kernel can therefore treat the whole network as one vector.
+
+    Args:
+        obs_size: numbers per observation.
+        num_actions: values given.
+        hidden_sizes: widths of the hidden layers.
+        generator: random stream of the initial weights (torch.nn.Linear's own distribution); None is torch's global
+            one, and then `torch.manual_seed` gives the weights it would give the plain Sequential.
+    """
+
+    def __init__(
+        self,
+        obs_size: int = 8,
+        num_actions: int = 4,
+        hidden_sizes: Sequence[int] = (128, 64, 32),
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = (obs_size, *hidden_sizes, num_actions)
+        for i, (size_in, size_out) in enumerate(itertools.pairwise(sizes)):
+            if i:
+                self.append(nn.ReLU())
+            self.append(_linear(size_in, size_out, generator))
+        self.flatten()
+
+    def flatten(self) -> None:
+        """Move the parameters into one new flat tensor, of the dtype and device they have now."""
+        parameters = list(self.parameters())
+        self.flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+        self.flat_grad = torch.zeros_like(self.flat)
+        for parameter, view in zip(parameters, self.views(self.flat), strict=True):
+            parameter.data = view
+        self._modules_in_order = tuple(self._modules.values())
+        self._parameters_in_order = parameters
+        self._addresses = [parameter.data_ptr() for parameter in parameters]
+        self._layers = _pairs([parameter.detach() for parameter in parameters])
+        self._grads = self.views(self.flat_grad)
+
+    def views(self, flat: Tensor) -> list[Tensor]:
+        """`flat` (as long as `self.flat`) cut into tensors of the parameters' shapes, in their order."""
+        shapes = [parameter.shape for parameter in self.parameters()]
+        pieces = flat.split([shape.numel() for shape in shapes])
+        return [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+
+    def layers(self, flat: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
+        """(weight, bias) of each linear layer, detached: views of `flat`, or of the network's own parameters."""
+        return self._layers if flat is None else _pairs(self.views(flat))
+
+    def greedy(self, obs: np.ndarray) -> np.ndarray:
+        """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
+        with torch.no_grad():
+            values = forward_pass(self._layers, torch.from_numpy(obs).to(self.flat.device))[-1]
+            return values.argmax(dim=1).cpu().numpy()
+
+    def backward_pass(self, activations: list[Tensor], grad_values: Tensor) -> None:
+        """Write the gradients of all parameters into `flat_grad` (and point each parameter's `grad` at its part).
+
+        Args:
+            activations: of `forward_pass`.
+            grad_values: [B, num_actions], the derivative of the loss by the network's output.
+        """
+        backward_pass(self._layers, activations, grad_values, _pairs(self._grads))
+        for parameter, grad in zip(self._parameters_in_order, self._grads, strict=True):
+            parameter.grad = grad
+
+    def is_plain(self) -> bool:
+        """Whether the hand-written passes compute what calling the module would.
+
+        False once somebody has replaced a layer or a parameter's storage, frozen a parameter, added a hook, or left a
+        gradient to accumulate on.
+        """
+        modules = tuple(self._modules.values())
+        if modules != self._modules_in_order or any(m._forward_hooks or m._forward_pre_hooks for m in (self, *modules)):
+            return False
+        now = [parameter for linear in modules[::2] for parameter in linear._parameters.values()]
+        return all(
+            a is b and a.requires_grad and a.grad is None and a.data_ptr() == address
+            for a, b, address in zip(now, self._parameters_in_order, self._addresses, strict=True)
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Module.to, .double and the like replace every parameter on its own.
+        super()._apply(fn, recurse)
+        self.flatten()
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "QNetwork":
+        twin = QNetwork.__new__(QNetwork)
+        memo[id(self)] = twin
+        nn.Module.__init__(twin)
+        for name, module in self.named_children():
+            twin.add_module(name, copy.deepcopy(module, memo))
+        twin.train(self.training)
+        twin.flatten()
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        derived = {
+            "flat",
+            "flat_grad",
+            "_layers",
+            "_grads",
+            *(name for name in self.__dict__ if name.endswith("_in_order")),
+        }
+        return {name: value for name, value in super().__getstate__().items() if name not in derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.flatten()
+
+
+def forward_pass(layers: Sequence[tuple[Tensor, Tensor]], obs: Tensor) -> list[Tensor]:
+    """The input of every layer, then the action values: [B, obs_size] -> [B, obs_size], ..., [B, num_actions]."""
+    activations = [obs]
+    for i, (weight, bias) in enumerate(layers):
+        values = torch.addmm(bias, activations[-1], weight.t())
+        activations.append(values.relu_() if i + 1 < len(layers) else values)
+    return activations
+
+
+def backward_pass(
+    layers: Sequence[tuple[Tensor, Tensor]],
+    activations: Sequence[Tensor],
+    grad_values: Tensor,
+    grads: Sequence[tuple[Tensor, Tensor]],
+) -> None:
+    """Backpropagation through `forward_pass` (Rumelhart et al. 1986), written into `grads`, shaped as `layers`."""
+    grad = grad_values
+    for i in reversed(range(len(layers))):
+        torch.mm(grad.t(), activations[i], out=grads[i][0])
+        torch.sum(grad, 0, out=grads[i][1])
+        if i:
+            # threshold_backward is ReLU's derivative: it passes the gradient where the activation is above 0.
+            grad = torch.ops.aten.threshold_backward(grad @ layers[i][0], activations[i], 0)
+
+
+def _linear(size_in: int, size_out: int, generator: torch.Generator | None) -> nn.Linear:
+    """A torch.nn.Linear initialised as torch does (He et al. 2015, a = sqrt 5), from a stream of our own."""
+    linear = nn.utils.skip_init(nn.Linear, size_in, size_out)
+    nn.init.kaiming_uniform_(linear.weight, a=math.sqrt(5), generator=generator)
+    bound = 1 / math.sqrt(size_in)
+    nn.init.uniform_(linear.bias, -bound, bound, generator=generator)
+    return linear
+
+
+def _pairs(tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(tensors[::2], tensors[1::2], strict=True))

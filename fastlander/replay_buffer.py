@@ -1,0 +1,268 @@
+"""`ReplayBuffer`: collections.deque(maxlen=...) in preallocated arrays, with jitted uniform sampling."""
+
+import collections
+import functools
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlander.jit import kernel
+from fastlander.rng import kernel_state, next_below
+from fastlander.validation import Count, InputError, check
+
+Field = tuple[npt.DTypeLike, tuple[int, ...]]
+"""dtype and shape of what one item holds in one field."""
+
+
+class Transition(NamedTuple):
+    """What the learner stores and samples; a row of the buffer, or a batch of B rows.
+
+    `terminated` and `truncated` are folded into `discount`: it is 0 only where the episode truly ended. A truncated
+    episode was merely cut, so its last state still has a future, and the target still bootstraps from it.
+    """
+
+    obs: np.ndarray  # float32[B, obs_size]
+    action: np.ndarray  # int64[B]
+    reward: np.ndarray  # float32[B], the n-step return: sum of gamma**j * reward_j
+    next_obs: np.ndarray  # float32[B, obs_size], k steps after obs, k <= n
+    discount: np.ndarray  # float32[B], gamma**k, or 0 where terminated
+
+
+def transition_fields(obs_size: int) -> dict[str, Field]:
+    """The fields of `Transition` for observations of `obs_size` numbers."""
+    obs = (np.float32, (obs_size,))
+    return dict(zip(Transition._fields, (obs, (np.int64, ()), (np.float32, ()), obs, (np.float32, ())), strict=True))
+
+
+class ReplayBuffer(Sequence):
+    """The newest `maxlen` items, oldest first, as `collections.deque(maxlen=maxlen)` keeps them.
+
+    Args:
+        maxlen: items kept, at least 1.
+        fields: a mapping from name to (dtype, shape), by default the fields of `Transition` for the lander's eight
+            numbers: an item is then a tuple with one entry per field. Or a single (dtype, shape): an item is then
+            that one value, as in the lecture's deques.
+        seed: of the sampling stream; None takes fresh entropy.
+
+    Items are copied in and copied out, and keep the dtype of their field. `np.asarray(buffer[name])` is one field as
+    an array, oldest first; `np.asarray(buffer)` likewise where there is a single field.
+
+    Raises:
+        ValueError: an item does not have the shape of its field, or `maxlen` is no positive integer.
+        TypeError: an item's dtype does not fit (a float offered to an integer field).
+    """
+
+    def __init__(
+        self,
+        maxlen: int,
+        fields: Mapping[str, Field] | Field | None = None,
+        seed: int | np.random.SeedSequence | None = None,
+    ) -> None:
+        self._maxlen = check("maxlen", Count, maxlen)
+        if fields is None:
+            fields = transition_fields(8)
+        self._single = not isinstance(fields, Mapping)
+        named = {"item": fields} if self._single else dict(fields)
+        self.arrays = {name: np.zeros((self._maxlen, *shape), dtype) for name, (dtype, shape) in named.items()}
+        """One array [maxlen, *shape] per field, in the ring's own order."""
+        # All fields are copied as words of one size: a single compiled kernel serves every dtype and shape.
+        whole = all(array[0].nbytes % 4 == 0 for array in self.arrays.values())
+        self._word = np.uint32 if whole else np.uint8
+        self._words = tuple(self._as_words(array) for array in self.arrays.values())
+        self._batch: tuple[np.ndarray, ...] = ()
+        self._batch_words: tuple[np.ndarray, ...] = ()
+        if not isinstance(seed, np.random.SeedSequence):
+            seed = np.random.SeedSequence(seed)
+        self._random_state = kernel_state(seed)
+        self._added = 0  # items ever appended since the last clear; the next one goes to slot _added % maxlen
+        self._changes = 0  # counts every append, extend and clear, so that iteration notices them
+
+    @property
+    def maxlen(self) -> int:
+        """The most items kept."""
+        return self._maxlen
+
+    def __len__(self) -> int:
+        return min(self._added, self._maxlen)
+
+    def append(self, item: Any) -> None:
+        """Add one item on the right; a full buffer drops its oldest."""
+        slot = self._added % self._maxlen
+        values = [self._checked(*pair) for pair in zip(self.arrays.values(), self._as_row(item), strict=True)]
+        for array, value in zip(self.arrays.values(), values, strict=True):
+            array[slot] = value
+        self._added += 1
+        self._changes += 1
+
+    def extend(self, items: Iterable[Any] = (), /, **columns: npt.ArrayLike) -> None:
+        """Add several items, oldest first: an iterable as deque takes it, or one array [N, ...] per field by name."""
+        if not columns:
+            for item in list(items):
+                self.append(item)
+            return
+        if columns.keys() != self.arrays.keys():
+            raise InputError(f"extend takes the fields {', '.join(self.arrays)}, got {', '.join(columns)}")
+        arrays = {name: np.asarray(column) for name, column in columns.items()}
+        count = len(next(iter(arrays.values())))
+        for name, array in self.arrays.items():
+            if arrays[name].shape != (count, *array.shape[1:]):
+                raise InputError(f"{name} must have shape {(count, *array.shape[1:])}, got {arrays[name].shape}")
+            if not np.can_cast(arrays[name].dtype, array.dtype, "same_kind"):
+                raise TypeError(f"{name} must be {array.dtype}, got {arrays[name].dtype}")
+        self._write(arrays, count)
+
+    def _write(self, columns: dict[str, np.ndarray], count: int) -> None:
+        kept = min(count, self._maxlen)
+        start = (self._added + count - kept) % self._maxlen
+        first = min(kept, self._maxlen - start)
+        for name, array in self.arrays.items():
+            newest = columns[name][count - kept :]
+            array[start : start + first] = newest[:first]
+            if first < kept:
+                array[: kept - first] = newest[first:]
+        self._added += count
+        self._changes += 1
+
+    def clear(self) -> None:
+        """Forget every item."""
+        self._added = 0
+        self._changes += 1
+
+    def __getitem__(self, index: Any) -> Any:
+        """Item `index` counted from the oldest (negative: from the newest); a name gives that field's items."""
+        if isinstance(index, str):
+            return FieldView(self, index)
+        slot = self.slot(index)
+        row = [_item(array, slot) for array in self.arrays.values()]
+        return row[0] if self._single else _row_type(tuple(self.arrays))(*row)
+
+    def __iter__(self) -> Iterator[Any]:
+        changes = self._changes
+        for index in range(len(self)):
+            yield self[index]
+            if self._changes != changes:
+                raise RuntimeError("ReplayBuffer mutated during iteration")
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        if not self._single:
+            raise TypeError(f"a buffer of several fields is no single array: take one of {', '.join(self.arrays)}")
+        return np.asarray(self["item"], dtype)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}: {array.dtype}{list(array.shape[1:])}" for name, array in self.arrays.items())
+        return f"ReplayBuffer({len(self)} of {self._maxlen}; {fields})"
+
+    def slot(self, index: int) -> int:
+        """Where in `arrays` the item `index`, counted from the oldest, lies. IndexError if there is none."""
+        index, length = operator.index(index), len(self)
+        if not -length <= index < length:
+            raise IndexError(f"index {index} is out of range of {length} items")
+        return (self._added - length + index % length) % self._maxlen
+
+    def chronological(self, name: str) -> np.ndarray:
+        """A copy of field `name`, oldest first: [len, *shape]."""
+        array, start = self.arrays[name], self._added % self._maxlen
+        if self._added <= self._maxlen:
+            return array[: self._added].copy()
+        return np.concatenate((array[start:], array[:start]))
+
+    def sample(self, batch_size: int) -> Any:
+        """`batch_size` items drawn uniformly with replacement, as one array [batch_size, *shape] per field.
+
+        The arrays are made once and filled again by the next call. ValueError if the buffer is empty.
+        """
+        if not len(self):
+            raise InputError("a sample needs at least one item, got an empty buffer")
+        self._fit_batch(batch_size)
+        _sample(self._random_state, len(self), self._words, self._batch_words)
+        return self._as_batch()
+
+    def gather(self, indices: np.ndarray) -> Any:
+        """The items at `indices` (int64[B], counted from the oldest), in the form that `sample` gives."""
+        self._fit_batch(len(indices))
+        first = (self._added - len(self)) % self._maxlen
+        _gather(indices, first, self._words, self._batch_words)
+        return self._as_batch()
+
+    def _fit_batch(self, batch_size: int) -> None:
+        if not self._batch or len(self._batch[0]) != batch_size:
+            batch_size = check("batch_size", Count, batch_size)
+            self._batch = tuple(np.zeros((batch_size, *a.shape[1:]), a.dtype) for a in self.arrays.values())
+            self._batch_words = tuple(self._as_words(array) for array in self._batch)
+
+    def _as_words(self, array: np.ndarray) -> np.ndarray:
+        """The same memory as [len, words per item]."""
+        return array.reshape(len(array), -1).view(self._word)
+
+    def _as_batch(self) -> Any:
+        return self._batch[0] if self._single else _row_type(tuple(self.arrays))(*self._batch)
+
+    def _as_row(self, item: Any) -> Sequence[Any]:
+        if self._single:
+            return (item,)
+        if not isinstance(item, tuple) or len(item) != len(self.arrays):
+            raise InputError(f"an item must be a tuple ({', '.join(self.arrays)}), got {item!r}")
+        return item
+
+    @staticmethod
+    def _checked(array: np.ndarray, value: Any) -> np.ndarray:
+        value = np.asarray(value)
+        if value.shape != array.shape[1:]:
+            raise InputError(f"an item must have shape {array.shape[1:]}, got {value.shape}")
+        if not np.can_cast(value.dtype, array.dtype, "same_kind"):
+            raise TypeError(f"an item must be {array.dtype}, got {value.dtype}")
+        return value
+
+
+class FieldView(Sequence):
+    """One field of a buffer as a sequence, oldest first; it follows the buffer as that changes."""
+
+    def __init__(self, buffer: ReplayBuffer, name: str) -> None:
+        if name not in buffer.arrays:
+            raise KeyError(f"no field {name!r}; there are {', '.join(buffer.arrays)}")
+        self._buffer, self._name = buffer, name
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    def __getitem__(self, index: Any) -> Any:
+        return _item(self._buffer.arrays[self._name], self._buffer.slot(index))
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("the items of a ring are copied to stand in order: copy=False cannot be had")
+        return self._buffer.chronological(self._name).astype(dtype or self._buffer.arrays[self._name].dtype, copy=False)
+
+
+@functools.cache
+def _row_type(names: tuple[str, ...]) -> type:
+    return Transition if names == Transition._fields else collections.namedtuple("Row", names)
+
+
+def _item(array: np.ndarray, slot: int) -> Any:
+    value = array[slot]
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+@kernel
+def _sample(state, length, fields, batch):
+    # Which slot is the oldest does not matter to a uniform draw: the filled slots are always 0 to length - 1.
+    for row in range(len(batch[0])):
+        _copy_row(fields, next_below(state, length), batch, row)
+
+
+@kernel
+def _gather(indices, first, fields, batch):
+    for row in range(len(indices)):
+        _copy_row(fields, (first + indices[row]) % len(fields[0]), batch, row)
+
+
+@kernel
+def _copy_row(fields, slot, batch, row):
+    for k in range(len(fields)):
+        source, target = fields[k], batch[k]
+        for word in range(source.shape[1]):
+            target[row, word] = source[slot, word]

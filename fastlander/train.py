@@ -1,0 +1,57 @@
+"""The main job: argv to a Config to a Trainer. `python -m fastlander.train --num-envs 16`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from fastlander.command_line import exit_status, parse
+from fastlander.config import PRESETS, Config, setting_types
+
+PROG = "fastlander train"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train a DQN on LunarLander (or another environment with flat observations and discrete actions)."""
+
+    preset: Literal["default", "lecture"] = "default"
+    """Where the settings start from: the fastest known to solve the lander, or the lecture's own numbers."""
+    config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
+
+
+def read_arguments(argv: Sequence[str] | None = None) -> Config:
+    """The settings that a command line asks for: those of its preset, changed by its other flags."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--preset", choices=PRESETS, default="default")
+    try:
+        preset = first.parse_known_args(args)[0].preset
+    except argparse.ArgumentError:
+        preset = "default"  # tyro will refuse it too, in the words of all other refusals
+    hints: dict[str, Any] = {"preset": Literal[tuple(PRESETS)], **setting_types()}
+    return parse(Arguments, args, PROG, hints, default=Arguments(preset, Config.preset(preset))).config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line to a trained lander. Exit status: 0 done, 1 diverged, 2 bad input, 130 interrupted."""
+    return exit_status(PROG, lambda: _train(read_arguments(argv)))
+
+
+def _train(config: Config) -> int:
+    from fastlander.trainer import Diverged, Trainer  # torch and numba, which --help does not wait for
+
+    try:
+        result = Trainer(config).run()
+    except Diverged as error:
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return 1
+    print(result.summary())
+    return 130 if result.interrupted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

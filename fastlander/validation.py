@@ -1,0 +1,92 @@
+"""Checks at the border: is a value of its annotated type and in its range, and if not, one line that says so."""
+
+import math
+import numbers
+import types
+import typing
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+
+class InputError(ValueError):
+    """A value from outside that cannot be used; its one-line message says what was wrong and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers from `low` to `high`, either end left out where `*_open`."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        low = f"{'above' if self.low_open else 'of at least'} {self.low:g}"
+        high = f"{'below' if self.high_open else 'at most'} {self.high:g}"
+        bounds = [low] * (self.low > -math.inf) + [high] * (self.high < math.inf)
+        return " and ".join(bounds) or "that is finite"
+
+
+Count = Annotated[int, Range(low=1)]
+"""An integer of at least 1."""
+Natural = Annotated[int, Range(low=0)]
+"""An integer of at least 0."""
+
+
+def check(name: str, hint: Any, value: Any) -> Any:
+    """`value` as type `hint` if it is one (an int passes for a float) and in its range, else InputError."""
+    checked = _accept(hint, value)
+    if checked is _REFUSED:
+        raise InputError(f"{name} must be {allowed(hint)}, got {value!r}")
+    return checked
+
+
+def allowed(hint: Any) -> str:
+    """What values a setting of annotated type `hint` takes, in words."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return f"{allowed(args[0])} {args[1]}"
+    if origin is Literal:
+        return f"one of {', '.join(map(str, args))}"
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(allowed(arg) for arg in args)
+    if origin is tuple:
+        number = "one or more numbers" if args[-1] is Ellipsis else f"{len(args)} numbers"
+        return f"{number}, each {allowed(args[0])}"
+    return {int: "an integer", float: "a number", bool: "True or False", str: "text", type(None): "None"}[hint]
+
+
+_REFUSED = object()
+_NUMBERS = {int: numbers.Integral, float: numbers.Real}  # NumPy's scalars are registered as these
+
+
+def _accept(hint: Any, value: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        value = _accept(args[0], value)
+        return value if value is not _REFUSED and value in args[1] else _REFUSED
+    if origin is Literal:
+        return value if isinstance(value, str) and value in args else _REFUSED
+    if origin in (types.UnionType, typing.Union):
+        return next((got for got in (_accept(arg, value) for arg in args) if got is not _REFUSED), _REFUSED)
+    if origin is tuple:
+        return _accept_tuple(args, value)
+    if hint in _NUMBERS and isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool):
+        return hint(value)
+    return value if type(value) is hint else _REFUSED
+
+
+def _accept_tuple(args: tuple[Any, ...], value: Any) -> Any:
+    if not isinstance(value, tuple | list) or not value:
+        return _REFUSED
+    hints = args[:1] * len(value) if args[-1] is Ellipsis else args
+    if len(hints) != len(value):
+        return _REFUSED
+    accepted = tuple(_accept(hint, item) for hint, item in zip(hints, value, strict=True))
+    return _REFUSED if any(item is _REFUSED for item in accepted) else accepted

@@ -1,0 +1,104 @@
+"""`make_vec_env`: which backend steps the environments, and whether they are of a kind that can be learned."""
+
+import importlib
+import multiprocessing
+import signal
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from fastlander.config import current_env_id
+from fastlander.validation import Count, InputError, check
+
+BACKENDS = ("sync", "async")
+
+
+def make_vec_env(
+    env_id: str = "LunarLander-v3",
+    num_envs: int = 16,
+    *,
+    backend: Literal["sync", "async"] = "sync",
+    autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
+    max_episode_steps: int | None = None,
+    **env_settings: Any,
+) -> VectorEnv:
+    """N environments that step together, through Gymnasium's `make_vec`.
+
+    Args:
+        env_id: an id known to Gymnasium; LunarLander-v2 gives LunarLander-v3 and a warning.
+        num_envs: N, at least 1.
+        backend: "sync" steps them one after the other, "async" in a process each.
+        autoreset_mode: SAME_STEP starts the next episode in the step that ended one and puts the true last observation
+            in `info["final_obs"]`: every row of a step is a transition, none is made by a reset.
+        max_episode_steps: cut (truncate) episodes there; None leaves the environment's own limit.
+        **env_settings: for the environment itself, such as `gravity=-5.0`.
+
+    Raises:
+        ValueError: an unknown id or backend, observations that are no flat Box, or actions that are no Discrete.
+    """
+    num_envs = check("num_envs", Count, num_envs)
+    if backend not in BACKENDS:
+        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if max_episode_steps is not None:
+        env_settings["max_episode_steps"] = check("max_episode_steps", Count, max_episode_steps)
+    env_id = current_env_id(env_id)
+    find_spec(env_id)
+    try:
+        env = gym.make_vec(
+            env_id,
+            num_envs=num_envs,
+            vectorization_mode=backend,
+            vector_kwargs={"autoreset_mode": autoreset_mode},
+            wrappers=[_leave_interrupts_to_parent] if backend == "async" else None,
+            **env_settings,
+        )
+    except (gym.error.Error, ImportError) as error:
+        raise _refused(env_id, error) from error
+    try:
+        check_spaces(env_id, env.single_observation_space, env.single_action_space)
+    except InputError:
+        env.close()
+        raise
+    return env
+
+
+def find_spec(env_id: str) -> gym.envs.registration.EnvSpec:
+    """What Gymnasium registered under this id ("module:id" imports the module first). ValueError if nothing."""
+    module, _, name = env_id.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)
+        return gym.spec(name)
+    except (gym.error.Error, ImportError) as error:
+        raise _refused(env_id, error) from None
+
+
+def check_spaces(env_id: str, observation_space: gym.Space, action_space: gym.Space) -> None:
+    """ValueError unless observations are a flat Box of numbers and actions Discrete from 0."""
+    if not (isinstance(observation_space, gym.spaces.Box) and len(observation_space.shape) == 1):
+        raise InputError(f"env_id must have flat Box observations, got {env_id!r} with {observation_space}")
+    if not (isinstance(action_space, gym.spaces.Discrete) and action_space.start == 0):
+        raise InputError(f"env_id must have Discrete actions that start at 0, got {env_id!r} with {action_space}")
+
+
+def final_observations(next_obs: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
+    """The observations that the actions led to, before any SAME_STEP autoreset: float32[N, obs_size], a copy."""
+    final = next_obs.astype(np.float32)
+    if "final_obs" in infos:
+        for i in np.flatnonzero(infos["_final_obs"]):
+            final[i] = infos["final_obs"][i]
+    return final
+
+
+def _refused(env_id: str, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())
+    return InputError(f"env_id must be an environment that Gymnasium can make, got {env_id!r} ({reason})")
+
+
+def _leave_interrupts_to_parent(env: gym.Env) -> gym.Env:
+    """In a worker process, ignore Ctrl-C: the parent stops in order and closes its workers."""
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return env
