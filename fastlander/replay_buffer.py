@@ -52,7 +52,7 @@ class ReplayBuffer(Sequence):
 
     Raises:
         ValueError: an item does not have the shape of its field, or `maxlen` is no positive integer.
-        TypeError: an item's dtype does not fit (a float offered to an integer field).
+        TypeError: an item is of another kind than its field (a float offered to an integer one), or out of its range.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class ReplayBuffer(Sequence):
         for name, array in self.arrays.items():
             if arrays[name].shape != (count, *array.shape[1:]):
                 raise InputError(f"{name} must have shape {(count, *array.shape[1:])}, got {arrays[name].shape}")
-            if not np.can_cast(arrays[name].dtype, array.dtype, "same_kind"):
+            if not _fits(arrays[name], array.dtype):
                 raise TypeError(f"{name} must be {array.dtype}, got {arrays[name].dtype}")
         self._write(arrays, count)
 
@@ -212,7 +212,7 @@ class ReplayBuffer(Sequence):
         value = np.asarray(value)
         if value.shape != array.shape[1:]:
             raise InputError(f"an item must have shape {array.shape[1:]}, got {value.shape}")
-        if not np.can_cast(value.dtype, array.dtype, "same_kind"):
+        if not _fits(value, array.dtype):
             raise TypeError(f"an item must be {array.dtype}, got {value.dtype}")
         return value
 
@@ -240,6 +240,15 @@ class FieldView(Sequence):
 @functools.cache
 def _row_type(names: tuple[str, ...]) -> type:
     return Transition if names == Transition._fields else collections.namedtuple("Row", names)
+
+
+def _fits(values: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether `dtype` holds `values`: floats may be rounded, integers must be in range, nothing else changes kind."""
+    if values.dtype == dtype or np.can_cast(values.dtype, dtype, "same_kind"):
+        return True
+    if values.dtype.kind not in "iu" or dtype.kind not in "iu":
+        return not values.size
+    return not values.size or (values.min() >= np.iinfo(dtype).min and values.max() <= np.iinfo(dtype).max)
 
 
 def _item(array: np.ndarray, slot: int) -> Any:

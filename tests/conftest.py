@@ -1,0 +1,53 @@
+"""Environments that the tests need and Gymnasium does not have."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+
+class Corridor(gym.Env):
+    """Walk right along a line: quick, deterministic, and with what a test wants to break."""
+
+    def __init__(self, length: int = 5, nan_reward_at: int = 0, nan_obs_at: int = 0, obs_shape=(3,), start: int = 0):
+        self.observation_space = gym.spaces.Box(-np.inf, np.inf, obs_shape, np.float32)
+        self.action_space = gym.spaces.Discrete(2, start=start)
+        self.length, self.nan_reward_at, self.nan_obs_at = length, nan_reward_at, nan_obs_at
+        self.steps = 0
+
+    def _obs(self):
+        obs = np.full(self.observation_space.shape, self.position, np.float32)
+        obs.flat[-1] = self.origin
+        return obs
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.position, self.origin = 0, self.np_random.integers(1000)
+        return self._obs(), {}
+
+    def step(self, action):
+        self.steps += 1
+        self.position += int(action)
+        obs = self._obs()
+        if self.steps == self.nan_obs_at:
+            obs[0] = np.nan
+        reward = float("nan") if self.steps == self.nan_reward_at else float(self.position)
+        return obs, reward, self.position >= self.length, False, {}
+
+
+for name, settings in {
+    "Corridor-v0": {},
+    "NanReward-v0": {"nan_reward_at": 7},
+    "LateNanReward-v0": {"nan_reward_at": 200},
+    "NanObservation-v0": {"nan_obs_at": 7},
+    "Picture-v0": {"obs_shape": (4, 4)},
+    "FromOne-v0": {"start": 1},
+}.items():
+    gym.register(f"tests/{name}", Corridor, kwargs=settings, max_episode_steps=50)
+gym.register("tests/Endless-v0", Corridor, kwargs={"length": 10**9})
+
+
+@pytest.fixture
+def in_tmp(tmp_path, monkeypatch):
+    """A fresh working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

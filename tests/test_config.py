@@ -1,0 +1,110 @@
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+
+from fastlander import Config
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"num_envs": 0}, "num_envs must be an integer of at least 1, got 0"),
+        ({"num_envs": -3}, "num_envs must be an integer of at least 1, got -3"),
+        ({"num_envs": 1.5}, "num_envs must be an integer of at least 1, got 1.5"),
+        ({"num_envs": True}, "num_envs must be an integer of at least 1, got True"),
+        ({"num_envs": "16"}, "num_envs must be an integer of at least 1, got '16'"),
+        ({"batch_size": 40_000}, "batch_size must be at most buffer_size, got 40000 with buffer_size 30000"),
+        ({"buffer_size": 1_000}, "learning_starts must be at most buffer_size, got 2000 with buffer_size 1000"),
+        ({"gamma": 1.5}, "gamma must be a number of at least 0 and at most 1, got 1.5"),
+        ({"gamma": float("nan")}, "gamma must be a number of at least 0 and at most 1, got nan"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0.0"),
+        ({"tau": 0}, "tau must be a number above 0 and at most 1, got 0"),
+        ({"solved_score": float("inf")}, "solved_score must be a number that is finite or None, got inf"),
+        ({"device": "tpu"}, "device must be one of auto, cpu, cuda, got 'tpu'"),
+        ({"loss": "mae"}, "loss must be one of huber, mse, got 'mae'"),
+        ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
+        ({"hidden_sizes": ()}, "hidden_sizes must be one or more numbers, each an integer of at least 1, got ()"),
+        ({"hidden_sizes": (64, 0)}, "hidden_sizes must be one or more numbers, each an integer of at least 1"),
+        ({"adam_betas": (0.9,)}, "adam_betas must be 2 numbers, each a number of at least 0 and below 1, got"),
+        ({"adam_betas": (0.9, 1.0)}, "adam_betas must be 2 numbers, each a number of at least 0 and below 1, got"),
+        ({"epsilon_end": 0.5, "epsilon_start": 0.1}, "epsilon_end must be at most epsilon_start, got 0.5"),
+        ({"env_id": "CartPole-v1", "mirror_augmentation": True}, "mirror_augmentation must be off for env_id 'Cart"),
+    ],
+)
+def test_a_wrong_setting_gets_one_line_that_says_what_is_allowed(settings, line):
+    with pytest.raises(ValueError, match=".") as caught:
+        Config(**settings)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_other_kinds_are_taken_where_they_fit():
+    config = Config(num_envs=np.int64(3), gamma=1, hidden_sizes=[16, 8], output_dir=pathlib.Path("a"))
+    assert (config.num_envs, config.gamma, config.hidden_sizes, config.output_dir) == (3, 1.0, (16, 8), "a")
+    assert type(config.num_envs) is int
+    assert type(config.gamma) is float
+
+
+def test_it_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().num_envs = 3
+
+
+def test_json_gives_the_same_config_back():
+    config = Config.preset("lecture", num_envs=4, output_dir="somewhere")
+    assert Config.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"nmu_envs": 3}', '{"num_envs": 0}'])
+def test_a_record_of_something_else_is_refused(text):
+    with pytest.raises(ValueError, match=r"must be|no setting"):
+        Config.from_json(text)
+
+
+def test_the_lecture_preset_has_the_lecture_s_numbers():
+    lecture = Config.preset("lecture")
+    assert (lecture.buffer_size, lecture.batch_size, lecture.learning_rate) == (5_000, 64, 1e-4)
+    assert (lecture.learning_starts, lecture.train_freq, lecture.loss) == (5_000, 1, "mse")
+    assert not lecture.separate_target
+    assert not lecture.double_dqn
+    assert (lecture.epsilon_start, lecture.epsilon_decay, lecture.epsilon_end) == (1.0, 0.995, 0.0)
+    assert (lecture.max_episode_steps, lecture.max_episodes, lecture.solved_by) == (500, 2_000, "training")
+    assert (lecture.n_step, lecture.gamma, lecture.reward_scale, lecture.max_grad_norm) == (1, 0.99, 1.0, None)
+    assert not lecture.mirrors
+
+
+def test_unknown_preset_and_setting():
+    with pytest.raises(ValueError, match="preset must be one of default, lecture, got 'best'"):
+        Config.preset("best")
+    with pytest.raises(ValueError, match="no setting named 'num_env'"):
+        Config.preset("lecture", num_env=4)
+
+
+def test_lunar_lander_v2_becomes_v3_with_one_warning():
+    with pytest.warns(UserWarning, match="LunarLander-v2 is no longer in Gymnasium: using LunarLander-v3") as caught:
+        config = Config(env_id="LunarLander-v2")
+    assert config.env_id == "LunarLander-v3"
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_mirroring_is_for_the_lander_alone():
+    assert Config().mirrors
+    assert not Config(env_id="CartPole-v1").mirrors
+    assert not Config(mirror_augmentation=False).mirrors
+
+
+def test_every_setting_is_documented():
+    import ast
+    import inspect
+
+    import fastlander.config
+
+    tree = ast.parse(inspect.getsource(fastlander.config))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Config").body
+    for node, following in zip(body, body[1:], strict=False):
+        if isinstance(node, ast.AnnAssign):
+            assert isinstance(following, ast.Expr), f"{node.target.id} has no docstring"
+            assert isinstance(following.value.value, str)
