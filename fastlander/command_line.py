@@ -49,11 +49,15 @@ def exit_status(prog: str, command: Callable[[], int]) -> int:
 
 def _one_line(box: str, args: list[str], hints: Mapping[str, Any]) -> str:
     """What was wrong and what is allowed, out of tyro's box (a title, the message, a rule, help)."""
-    lines = [line.strip("│╭╮╰╯─ ") for line in box.splitlines()[1:]]
-    message, *rest = " ".join(line or "\n" for line in lines).split("\n")
-    message = re.sub(r"^Error parsing \w+: ", "", message.strip())
+    # tyro draws the box with blanks and hyphens where the terminal takes no more.
+    lines = [line.strip(" │") for line in box.splitlines()]
+    ruled = "\n".join(line if line.strip("─-╰╯") else "" for line in lines).strip()
+    _, _, text = ruled.partition("\n")
+    message, _, rest = text.strip().partition("\n\n")
+    message, rest = " ".join(message.split()), " ".join(rest.split())
+    message = re.sub(r"^Error parsing \w+: ", "", message)
     if message.startswith("Unrecognized"):
-        guess = re.search(r"Perhaps you meant: +(--[\w-]+)", " ".join(rest))
+        guess = re.search(r"Perhaps you meant: +(--[\w-]+)", rest)
         return message + (f" (perhaps you meant {guess[1]})" if guess else "")
     flag = re.search(r"--[\w-]+", message)
     hint = hints.get(flag[0][2:].replace("-", "_")) if flag else None

@@ -113,7 +113,7 @@ class Config:
             object.__setattr__(self, "output_dir", os.fspath(self.output_dir))
         for name, hint in setting_types().items():
             object.__setattr__(self, name, check(name, hint, getattr(self, name)))
-        object.__setattr__(self, "env_id", current_env_id(self.env_id))
+        object.__setattr__(self, "env_id", current_env_id(self.env_id, stacklevel=4))
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -191,12 +191,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What each preset changes of the defaults."""
 
 
-def current_env_id(env_id: str) -> str:
+def current_env_id(env_id: str, stacklevel: int) -> str:
     """Gymnasium's LunarLander-v2 is gone: it becomes v3, with a warning. Every other id stays."""
     if env_id != "LunarLander-v2":
         return env_id
     warnings.warn(
-        "LunarLander-v2 is no longer in Gymnasium: using LunarLander-v3, its successor", UserWarning, stacklevel=4
+        "LunarLander-v2 is no longer in Gymnasium: using LunarLander-v3, its successor",
+        UserWarning,
+        stacklevel=stacklevel,
     )
     return "LunarLander-v3"
 

@@ -205,6 +205,7 @@ class Run:
         """The lecture's agent, carrying what was learned."""
         agent = Agent(Spaces(self.env.single_observation_space, self.env.single_action_space), seed=self.config.seed)
         agent.q_net = self.dqn.q_network.cpu()
+        agent.q_net.zero_grad()
         agent.optimizer = torch.optim.Adam(agent.q_net.parameters(), lr=self.config.learning_rate, fused=True)
         agent.scores, agent.playtimes = self.scores.scores, self.scores.playtimes
         agent.n_episode, agent.n_experiences = len(self.scores), self.timesteps

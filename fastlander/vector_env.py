@@ -43,7 +43,7 @@ def make_vec_env(
         raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if max_episode_steps is not None:
         env_settings["max_episode_steps"] = check("max_episode_steps", Count, max_episode_steps)
-    env_id = current_env_id(env_id)
+    env_id = current_env_id(env_id, stacklevel=3)
     find_spec(env_id)
     try:
         env = gym.make_vec(

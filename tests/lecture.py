@@ -72,7 +72,7 @@ def lecture_loop(env, agent, max_experiences, episodes=2000):
         agent.current_state, _ = env.reset()
         agent.terminated = False
         agent.score = 0
-        for t in range(500):
+        for t in range(500):  # noqa: B007 (read after the loop)
             agent.act()
             agent.next_state, agent.reward, agent.terminated, _, _ = env.step(agent.action)
             agent.save_experience()

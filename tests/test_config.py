@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import pathlib
 
 import numpy as np
@@ -104,7 +105,7 @@ def test_every_setting_is_documented():
 
     tree = ast.parse(inspect.getsource(fastlander.config))
     body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Config").body
-    for node, following in zip(body, body[1:], strict=False):
+    for node, following in itertools.pairwise(body):
         if isinstance(node, ast.AnnAssign):
             assert isinstance(following, ast.Expr), f"{node.target.id} has no docstring"
             assert isinstance(following.value.value, str)

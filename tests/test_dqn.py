@@ -200,5 +200,7 @@ def test_devices():
     assert pick_device("cpu").type == "cpu"
     assert pick_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="device must be auto or cpu where no CUDA device is available, got 'cuda'"):
+        with pytest.raises(
+            ValueError, match="device must be auto or cpu where no CUDA device is available, got 'cuda'"
+        ):
             DQN(Config(device="cuda"))

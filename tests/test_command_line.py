@@ -1,0 +1,125 @@
+import dataclasses
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fastlander import Config, Trainer, cli, evaluate, train
+from fastlander.train import read_arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("--num-envs 0", "num_envs must be an integer of at least 1, got 0"),
+        ("--num-envs -3", "num_envs must be an integer of at least 1, got -3"),
+        ("--num-envs 1.5", "--num-envs must be an integer of at least 1, got '1.5'"),
+        ("--num-envs", "--num-envs must be an integer of at least 1, got nothing"),
+        ("--num-envs=x --seed 3", "--num-envs must be an integer of at least 1, got 'x'"),
+        ("--batch-size 40000", "batch_size must be at most buffer_size, got 40000 with buffer_size 30000"),
+        ("--gamma 1.5", "gamma must be a number of at least 0 and at most 1, got 1.5"),
+        ("--device gpu", "--device must be one of auto, cpu, cuda, got 'gpu'"),
+        ("--preset best", "--preset must be one of default, lecture, got 'best'"),
+        ("--hidden-sizes a b", "--hidden-sizes must be one or more numbers, each an integer of at least 1, got 'a b'"),
+        ("--adam-betas 0.9", "--adam-betas must be 2 numbers, each a number of at least 0 and below 1, got '0.9'"),
+        ("--mirror-augmentation maybe", "--mirror-augmentation must be True or False or None, got 'maybe'"),
+        ("--nm-envs 3", "Unrecognized options: --nm-envs, 3 (perhaps you meant --num-envs)"),
+        ("--env-id NoSuch-v0", "env_id must be an environment that Gymnasium can make, got 'NoSuch-v0' ("),
+        ("--env-id Pendulum-v1", "env_id must have Discrete actions that start at 0, got 'Pendulum-v1'"),
+        ("--env-id tests/NanReward-v0", "env_id must give finite rewards, got reward nan from environment"),
+        ("--output-dir /dev/null/run", "output_dir must be writable, got '/dev/null/run' ("),
+        ("--output-dir used", "output_dir must be a new or empty directory, got 'used', which is in use"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_2_and_leaves_nothing(in_tmp, capsys, arguments, line):
+    (in_tmp / "used").mkdir()
+    (in_tmp / "used" / "file").write_text("precious")
+    assert train.main([*arguments.split(), "--total-timesteps", "500"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"fastlander train: error: {line}")
+    assert err.count("\n") == 1
+    assert os.listdir(in_tmp) == ["used"]
+    assert (in_tmp / "used" / "file").read_text() == "precious"
+
+
+def test_a_device_that_is_not_there(in_tmp, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert train.main(["--device", "cuda"]) == 2
+    assert "device must be auto or cpu where no CUDA device is available, got 'cuda'" in capsys.readouterr().err
+    assert os.listdir(in_tmp) == []
+
+
+def test_flags_change_the_preset_whatever_their_order():
+    expected = Config.preset("lecture", num_envs=4, gamma=0.9)
+    assert read_arguments(["--preset", "lecture", "--num-envs", "4", "--gamma", "0.9"]) == expected
+    assert read_arguments(["--num-envs", "4", "--gamma=0.9", "--preset=lecture"]) == expected
+    assert read_arguments([]) == Config()
+    assert read_arguments(["--no-double-dqn", "--max-grad-norm", "None"]) == Config(
+        double_dqn=False, max_grad_norm=None
+    )
+
+
+def run(*command, **options):
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, **options)
+
+
+def test_help_shows_every_setting_with_its_default():
+    out = run("-m", "fastlander.train", "--help", env={**os.environ, "COLUMNS": "200"}).stdout
+    for field in dataclasses.fields(Config):
+        flag = f"--{field.name.replace('_', '-')}"
+        assert flag in out, flag
+    assert "(default: 32)" in out
+    assert "--preset {default,lecture}" in out
+    lecture = run("-m", "fastlander.train", "--preset", "lecture", "--help").stdout
+    assert "(default: 5000)" in lecture
+
+
+def test_the_commands_name_each_other():
+    out = run("-m", "fastlander", "--help").stdout
+    for name in cli.COMMANDS:
+        assert name in out
+        assert run("-m", f"fastlander.{name}", "--help").returncode == 0
+    assert run("-m", "fastlander", "--version").stdout.startswith("fastlander 0.")
+    wrong = run("-m", "fastlander", "fly")
+    assert wrong.returncode == 2
+    assert "invalid choice: 'fly'" in wrong.stderr
+
+
+def test_train_then_evaluate(in_tmp, capsys):
+    assert cli.main(["train", "--num-envs", "3", "--total-timesteps", "300", "--eval-episodes", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "Not solved after 300 steps" in out
+    directory = out.strip().rpartition("Saved in ")[2]
+    for main in (evaluate.main, lambda argv: cli.main(["evaluate", *argv])):
+        assert main([directory, "--episodes", "5", "--seed", "3"]) == 0
+        printed = capsys.readouterr().out
+        for name in ("mean return", "standard deviation", "95% confidence", "landings", "crashes", "time-outs"):
+            assert name in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("nowhere", "directory must be a run directory with a model.safetensors, got 'nowhere'"),
+        ("run --episodes 0", "episodes must be an integer of at least 1, got 0"),
+        ("run --episodes x", "--episodes must be an integer of at least 1, got 'x'"),
+        ("run --seed -1", "seed must be an integer of at least 0, got -1"),
+        ("foreign", "foreign/model.safetensors must be a safetensors file, got one that cannot be read ("),
+        ("anonymous", "anonymous/model.safetensors must be a model saved by fastlander, got one without its settings"),
+    ],
+)
+def test_what_cannot_be_evaluated(in_tmp, capsys, arguments, line):
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    Trainer(Config(num_envs=2, total_timesteps=50, eval_episodes=1, progress=False, output_dir="run")).run()
+    for name in ("foreign", "anonymous"):
+        (in_tmp / name).mkdir()
+    (in_tmp / "foreign" / "model.safetensors").write_bytes(b"\x80\x04K\x01.")
+    save_file({"0.weight": np.zeros((4, 8), np.float32)}, in_tmp / "anonymous" / "model.safetensors")
+    assert evaluate.main(arguments.split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"fastlander evaluate: error: {line}")
+    assert err.count("\n") == 1

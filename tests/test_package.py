@@ -1,0 +1,67 @@
+import ast
+import importlib
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import fastlander
+
+PACKAGE = pathlib.Path(fastlander.__file__).parent
+
+# Reading order: a module may import those above it and none below.
+ORDER = """
+validation config jit rng
+vector_env replay_buffer n_step q_network exploration dqn
+agent collector checkpoint evaluate metrics render judge run_directory trainer
+command_line train cli __main__
+""".split()
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastlander."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("fastlander."))
+
+
+def test_imports_run_one_way():
+    modules = {path.stem: path for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
+    assert sorted(modules) == sorted(ORDER)
+    for name, path in modules.items():
+        # The commands are imported by nothing, so where a module is also one, its parser may come late.
+        for imported in set(imported_modules(path)) - {"command_line"}:
+            assert ORDER.index(imported) < ORDER.index(name), f"{name} imports {imported}"
+
+
+def test_files_stay_small():
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 400, path.name
+
+
+@pytest.mark.parametrize("code", ["import fastlander", "import fastlander.train; fastlander.train.read_arguments([])"])
+def test_importing_and_parsing_load_nothing_heavy(code):
+    check = "import sys; print([m for m in ('torch', 'numba', 'matplotlib') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", f"{code}; {check}"], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_every_exported_name_is_there():
+    for name in fastlander.__all__:
+        assert getattr(fastlander, name) is not None
+        assert name in dir(fastlander)
+    assert "train" not in fastlander.__all__
+    assert importlib.import_module("fastlander.train").main
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        fastlander.nothing  # noqa: B018
+
+
+def test_no_global_random_state_is_used_but_by_the_agent_s_constructor():
+    allowed = {("agent.py", "randint")}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("np.random", "random"):
+                fine = node.attr in ("Generator", "SeedSequence", "default_rng")
+                assert fine or (path.name, node.attr) in allowed, f"{path.name}: {ast.unparse(node)}"
