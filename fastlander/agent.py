@@ -6,9 +6,9 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from fastlander.dqn import mse
+from fastlander.flat_adam import FlatAdam
 from fastlander.q_network import QNetwork, forward_pass
-from fastlander.replay_buffer import ReplayBuffer
+from fastlander.replay_buffer import ReplayBuffer, sample_together
 from fastlander.vector_env import check_spaces
 
 GAMMA = 0.99
@@ -58,14 +58,13 @@ class Agent:
         entropy = np.random.randint(2**32, size=4, dtype=np.uint64).tolist() if seed is None else seed  # noqa: NPY002
         exploration, sampling = np.random.SeedSequence(entropy).spawn(2)
         self._exploration = np.random.default_rng(exploration)
-        self._sampling = np.random.default_rng(sampling)
 
         obs_size = env.observation_space.shape[0]
         self.q_net: torch.nn.Module = QNetwork(obs_size, int(env.action_space.n), generator=generator)
-        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.q_net.parameters(), lr=LEARNING_RATE, fused=True)
+        self.optimizer: torch.optim.Optimizer = FlatAdam(self.q_net, lr=LEARNING_RATE)
 
         state = (env.observation_space.dtype, (obs_size,))
-        self.current_states = ReplayBuffer(BUFFER_SIZE, state)
+        self.current_states = ReplayBuffer(BUFFER_SIZE, state, sampling)
         self.actions = ReplayBuffer(BUFFER_SIZE, (np.int64, ()))
         self.rewards = ReplayBuffer(BUFFER_SIZE, (np.float64, ()))
         self.next_states = ReplayBuffer(BUFFER_SIZE, state)
@@ -76,8 +75,11 @@ class Agent:
         if self._exploration.random() < self.eps:
             self.action = int(self._exploration.integers(self.action_space.n))
             return
-        with torch.no_grad():
-            self.action = self._values(torch.as_tensor(self.current_state)).argmax().item()
+        if self._is_fast():
+            self.action = self.q_net.greedy_one(np.asarray(self.current_state))
+        else:
+            with torch.no_grad():
+                self.action = self.q_net(torch.as_tensor(self.current_state)).argmax().item()
 
     def save_experience(self) -> None:
         """Store `current_state`, `action`, `reward`, `next_state` and `terminated`, and add the reward to `score`."""
@@ -95,15 +97,17 @@ class Agent:
         float32[B, obs_size], int64[B, 1], float32[B, 1], float32[B, obs_size] and bool[B, 1]. The next draw
         overwrites them.
         """
-        indices = self._sampling.integers(self.buffer_size, size=self.batch_size)
-        stored = len(self.actions)
-        if (indices >= stored).any():
+        fields = (self.current_states, self.actions, self.rewards, self.next_states, self.terminations)
+        stored = min(len(field) for field in fields)
+        if self.buffer_size > stored:
             raise IndexError(f"buffer_size is {self.buffer_size}, but only {stored} experiences are stored")
-        self.current_states_batch = self._gather(self.current_states, indices).float()
-        self.actions_batch = self._gather(self.actions, indices).unsqueeze(1)
-        self.rewards_batch = self._gather(self.rewards, indices).unsqueeze(1).float()
-        self.next_states_batch = self._gather(self.next_states, indices).float()
-        self.terminations_batch = self._gather(self.terminations, indices).unsqueeze(1)
+        states, actions, rewards, next_states, terminations = map(
+            torch.from_numpy, sample_together(fields, self.buffer_size, self.batch_size)
+        )
+        self.current_states_batch, self.next_states_batch = states.float(), next_states.float()
+        self.actions_batch = actions.unsqueeze(1)
+        self.rewards_batch = rewards.unsqueeze(1).float()
+        self.terminations_batch = terminations.unsqueeze(1)
 
     def learn(self) -> None:
         """One update by the mean squared error to r + 0.99 max_a Q(s', a); nothing before `buffer_size` experiences."""
@@ -117,23 +121,19 @@ class Agent:
         self.optimizer.step()
         self.optimizer.zero_grad()
 
-    def _values(self, state: torch.Tensor) -> torch.Tensor:
-        if self._is_fast():
-            return forward_pass(self.q_net.layers(), state.unsqueeze(0))[-1]
-        return self.q_net(state)
-
     def _is_fast(self) -> bool:
         return type(self.q_net) is QNetwork and self.q_net.is_plain()
 
     @torch.no_grad()
     def _write_gradients(self) -> None:
         """The gradients that `_autograd` gives, by the hand-written passes."""
-        layers = self.q_net.layers()
-        target = self._target(forward_pass(layers, self.next_states_batch)[-1])
-        activations = forward_pass(layers, self.current_states_batch)
-        values = activations.pop()
-        _, grad = mse(values.gather(1, self.actions_batch) - target)
-        self.q_net.backward_pass(activations, torch.zeros_like(values).scatter_(1, self.actions_batch, grad))
+        layers, rows = self.q_net.layers(), len(self.actions_batch)
+        both = torch.cat((self.current_states_batch, self.next_states_batch))
+        activations = forward_pass(layers, both)
+        values, next_values = activations.pop().split(rows)
+        td_error = values.gather(1, self.actions_batch) - self._target(next_values)
+        grad_values = torch.zeros_like(values).scatter_(1, self.actions_batch, td_error.mul_(2 / rows))
+        self.q_net.backward_pass([inputs[:rows] for inputs in activations], grad_values)
 
     def _autograd(self) -> None:
         """The gradients of any module."""
@@ -145,9 +145,6 @@ class Agent:
     def _target(self, next_values: torch.Tensor) -> torch.Tensor:
         future = next_values.amax(dim=1, keepdim=True)
         return self.rewards_batch + GAMMA * future * ~self.terminations_batch
-
-    def _gather(self, buffer: ReplayBuffer, indices: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(buffer.gather(indices))
 
     def __repr__(self) -> str:
         fields: dict[str, Any] = {"n_episode": self.n_episode, "n_experiences": self.n_experiences, "eps": self.eps}

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from fastlander.config import Config
 from fastlander.exploration import epsilon_greedy
+from fastlander.flat_adam import FlatAdam
 from fastlander.q_network import QNetwork, forward_pass
 from fastlander.replay_buffer import Transition
 from fastlander.rng import spawn_streams
@@ -38,7 +39,7 @@ class DQN:
         self.q_network = QNetwork(obs_size, num_actions, config.hidden_sizes, generator=weights).to(self.device)
         self.target = self.q_network.flat.clone() if config.separate_target else self.q_network.flat
         """The target network's parameters, as one vector like `q_network.flat`."""
-        self.optimizer = flat_adam(self.q_network, config)
+        self.optimizer = FlatAdam(self.q_network, lr=config.learning_rate, betas=config.adam_betas)
         self.updates = 0
         self.loss = torch.full((), float("nan"))
         """Loss of the last update (a tensor, so that reading it is what waits for a GPU)."""
@@ -83,12 +84,6 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device must be auto or cpu where no CUDA device is available, got 'cuda'")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def flat_adam(q_network: QNetwork, config: Config) -> torch.optim.Adam:
-    """Adam (Kingma and Ba 2015) on the flat parameter vector: one fused step for the whole network."""
-    q_network.flat.grad = q_network.flat_grad
-    return torch.optim.Adam([q_network.flat], lr=config.learning_rate, betas=config.adam_betas, fused=True)
 
 
 def td_target(reward: Tensor, discount: Tensor, next_values: Tensor, chooser: Tensor) -> Tensor:

@@ -52,7 +52,8 @@ class QNetwork(nn.Sequential):
         self._parameters_in_order = parameters
         self._addresses = [parameter.data_ptr() for parameter in parameters]
         self._layers = _pairs([parameter.detach() for parameter in parameters])
-        self._grads = self.views(self.flat_grad)
+        self._arrays = [(w.numpy(), b.numpy()) for w, b in self._layers] if self.flat.device.type == "cpu" else []
+        self.grads = self.views(self.flat_grad)
 
     def views(self, flat: Tensor) -> list[Tensor]:
         """`flat` (as long as `self.flat`) cut into tensors of the parameters' shapes, in their order."""
@@ -70,6 +71,20 @@ class QNetwork(nn.Sequential):
             values = forward_pass(self._layers, torch.from_numpy(obs).to(self.flat.device))[-1]
             return values.argmax(dim=1).cpu().numpy()
 
+    def greedy_one(self, obs: np.ndarray) -> int:
+        """The action of the highest value for one observation [obs_size]; for a network on the CPU.
+
+        NumPy on the same memory: for a single row most of torch's time goes into being called.
+        """
+        values = obs
+        last = len(self._arrays) - 1
+        for i, (weight, bias) in enumerate(self._arrays):
+            values = weight @ values
+            values += bias
+            if i < last:
+                np.maximum(values, 0, out=values)
+        return int(values.argmax())
+
     def backward_pass(self, activations: list[Tensor], grad_values: Tensor) -> None:
         """Write the gradients of all parameters into `flat_grad` (and point each parameter's `grad` at its part).
 
@@ -77,8 +92,8 @@ class QNetwork(nn.Sequential):
             activations: of `forward_pass`.
             grad_values: [B, num_actions], the derivative of the loss by the network's output.
         """
-        backward_pass(self._layers, activations, grad_values, _pairs(self._grads))
-        for parameter, grad in zip(self._parameters_in_order, self._grads, strict=True):
+        backward_pass(self._layers, activations, grad_values, _pairs(self.grads))
+        for parameter, grad in zip(self._parameters_in_order, self.grads, strict=True):
             parameter.grad = grad
 
     def is_plain(self) -> bool:

@@ -68,12 +68,9 @@ class ReplayBuffer(Sequence):
         named = {"item": fields} if self._single else dict(fields)
         self.arrays = {name: np.zeros((self._maxlen, *shape), dtype) for name, (dtype, shape) in named.items()}
         """One array [maxlen, *shape] per field, in the ring's own order."""
-        # All fields are copied as words of one size: a single compiled kernel serves every dtype and shape.
-        whole = all(array[0].nbytes % 4 == 0 for array in self.arrays.values())
-        self._word = np.uint32 if whole else np.uint8
-        self._words = tuple(self._as_words(array) for array in self.arrays.values())
+        self._bytes = tuple(_as_bytes(array) for array in self.arrays.values())
         self._batch: tuple[np.ndarray, ...] = ()
-        self._batch_words: tuple[np.ndarray, ...] = ()
+        self._batch_bytes: tuple[np.ndarray, ...] = ()
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(seed)
         self._random_state = kernel_state(seed)
@@ -91,9 +88,13 @@ class ReplayBuffer(Sequence):
     def append(self, item: Any) -> None:
         """Add one item on the right; a full buffer drops its oldest."""
         slot = self._added % self._maxlen
-        values = [self._checked(*pair) for pair in zip(self.arrays.values(), self._as_row(item), strict=True)]
-        for array, value in zip(self.arrays.values(), values, strict=True):
-            array[slot] = value
+        if self._single:
+            array = self.arrays["item"]
+            array[slot] = _checked(array, item)
+        else:
+            values = [_checked(*pair) for pair in zip(self.arrays.values(), self._as_row(item), strict=True)]
+            for array, value in zip(self.arrays.values(), values, strict=True):
+                array[slot] = value
         self._added += 1
         self._changes += 1
 
@@ -177,44 +178,23 @@ class ReplayBuffer(Sequence):
         if not len(self):
             raise InputError("a sample needs at least one item, got an empty buffer")
         self._fit_batch(batch_size)
-        _sample(self._random_state, len(self), self._words, self._batch_words)
-        return self._as_batch()
-
-    def gather(self, indices: np.ndarray) -> Any:
-        """The items at `indices` (int64[B], counted from the oldest), in the form that `sample` gives."""
-        self._fit_batch(len(indices))
-        first = (self._added - len(self)) % self._maxlen
-        _gather(indices, first, self._words, self._batch_words)
+        # Which slot is the oldest does not matter to a uniform draw: the filled slots are always 0 to len - 1.
+        _sample(self._random_state, 0, len(self), self._bytes, self._batch_bytes)
         return self._as_batch()
 
     def _fit_batch(self, batch_size: int) -> None:
         if not self._batch or len(self._batch[0]) != batch_size:
             batch_size = check("batch_size", Count, batch_size)
             self._batch = tuple(np.zeros((batch_size, *a.shape[1:]), a.dtype) for a in self.arrays.values())
-            self._batch_words = tuple(self._as_words(array) for array in self._batch)
-
-    def _as_words(self, array: np.ndarray) -> np.ndarray:
-        """The same memory as [len, words per item]."""
-        return array.reshape(len(array), -1).view(self._word)
+            self._batch_bytes = tuple(_as_bytes(array) for array in self._batch)
 
     def _as_batch(self) -> Any:
         return self._batch[0] if self._single else _row_type(tuple(self.arrays))(*self._batch)
 
     def _as_row(self, item: Any) -> Sequence[Any]:
-        if self._single:
-            return (item,)
         if not isinstance(item, tuple) or len(item) != len(self.arrays):
             raise InputError(f"an item must be a tuple ({', '.join(self.arrays)}), got {item!r}")
         return item
-
-    @staticmethod
-    def _checked(array: np.ndarray, value: Any) -> np.ndarray:
-        value = np.asarray(value)
-        if value.shape != array.shape[1:]:
-            raise InputError(f"an item must have shape {array.shape[1:]}, got {value.shape}")
-        if not _fits(value, array.dtype):
-            raise TypeError(f"an item must be {array.dtype}, got {value.dtype}")
-        return value
 
 
 class FieldView(Sequence):
@@ -242,9 +222,24 @@ def _row_type(names: tuple[str, ...]) -> type:
     return Transition if names == Transition._fields else collections.namedtuple("Row", names)
 
 
+def _checked(array: np.ndarray, value: Any) -> np.ndarray:
+    """`value` as an array that a row of `array` can take."""
+    value = np.asarray(value)
+    if value.shape != array.shape[1:]:
+        raise InputError(f"an item must have shape {array.shape[1:]}, got {value.shape}")
+    if value.dtype != array.dtype and not _fits(value, array.dtype):
+        raise TypeError(f"an item must be {array.dtype}, got {value.dtype}")
+    return value
+
+
+def _as_bytes(array: np.ndarray) -> np.ndarray:
+    """The same memory as uint8[len, bytes per item]: one compiled kernel serves every dtype and shape."""
+    return array.reshape(len(array), -1).view(np.uint8)
+
+
 def _fits(values: np.ndarray, dtype: np.dtype) -> bool:
     """Whether `dtype` holds `values`: floats may be rounded, integers must be in range, nothing else changes kind."""
-    if values.dtype == dtype or np.can_cast(values.dtype, dtype, "same_kind"):
+    if np.can_cast(values.dtype, dtype, "same_kind"):
         return True
     if values.dtype.kind not in "iu" or dtype.kind not in "iu":
         return not values.size
@@ -256,22 +251,31 @@ def _item(array: np.ndarray, slot: int) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
+def sample_together(buffers: Sequence[ReplayBuffer], oldest: int, batch_size: int) -> list[np.ndarray]:
+    """Rows drawn uniformly with replacement from single-field buffers that are appended to together.
+
+    Args:
+        buffers: of one maxlen and one length; the first one's stream is drawn from.
+        oldest: only the so many oldest rows are drawn from, at most the length.
+        batch_size: rows B.
+
+    Returns:
+        One array [B, *shape] per buffer, the same row in each; made once and filled again by the next call.
+    """
+    one = buffers[0]
+    for buffer in buffers:
+        buffer._fit_batch(batch_size)
+    fields, batch = tuple(b._bytes[0] for b in buffers), tuple(b._batch_bytes[0] for b in buffers)
+    _sample(one._random_state, (one._added - len(one)) % one._maxlen, oldest, fields, batch)
+    return [buffer._batch[0] for buffer in buffers]
+
+
 @kernel
-def _sample(state, length, fields, batch):
-    # Which slot is the oldest does not matter to a uniform draw: the filled slots are always 0 to length - 1.
+def _sample(state, first, count, fields, batch):
+    maxlen = len(fields[0])
     for row in range(len(batch[0])):
-        _copy_row(fields, next_below(state, length), batch, row)
-
-
-@kernel
-def _gather(indices, first, fields, batch):
-    for row in range(len(indices)):
-        _copy_row(fields, (first + indices[row]) % len(fields[0]), batch, row)
-
-
-@kernel
-def _copy_row(fields, slot, batch, row):
-    for k in range(len(fields)):
-        source, target = fields[k], batch[k]
-        for word in range(source.shape[1]):
-            target[row, word] = source[slot, word]
+        slot = (first + next_below(state, count)) % maxlen
+        for k in range(len(fields)):
+            source, target = fields[k], batch[k]
+            for byte in range(source.shape[1]):
+                target[row, byte] = source[slot, byte]

@@ -18,6 +18,7 @@ from fastlander.config import Config
 from fastlander.dqn import DQN
 from fastlander.evaluate import Evaluation
 from fastlander.exploration import epsilon_at, epsilon_exponents
+from fastlander.flat_adam import FlatAdam
 from fastlander.judge import Judge
 from fastlander.metrics import Clock, MetricsRow, ProgressDisplay, Scores, crossings
 from fastlander.n_step import NStep
@@ -206,7 +207,7 @@ class Run:
         agent = Agent(Spaces(self.env.single_observation_space, self.env.single_action_space), seed=self.config.seed)
         agent.q_net = self.dqn.q_network.cpu()
         agent.q_net.zero_grad()
-        agent.optimizer = torch.optim.Adam(agent.q_net.parameters(), lr=self.config.learning_rate, fused=True)
+        agent.optimizer = FlatAdam(agent.q_net, lr=self.config.learning_rate, betas=self.config.adam_betas)
         agent.scores, agent.playtimes = self.scores.scores, self.scores.playtimes
         agent.n_episode, agent.n_experiences = len(self.scores), self.timesteps
         agent.eps = self.epsilon

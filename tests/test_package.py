@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 # Reading order: a module may import those above it and none below.
 ORDER = """
 validation config jit rng
-vector_env replay_buffer n_step q_network exploration dqn
+vector_env replay_buffer n_step q_network flat_adam exploration dqn
 agent collector checkpoint evaluate metrics render judge run_directory trainer
 command_line train cli __main__
 """.split()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fastlander import ReplayBuffer
-from fastlander.replay_buffer import Transition
+from fastlander.replay_buffer import Transition, sample_together
 
 SCALAR = (np.int64, ())
 PAIR = {"state": (np.float32, (2,)), "flag": (np.bool_, ())}
@@ -212,9 +212,20 @@ def test_sampling_draws_from_no_global_stream():
     assert np.array_equal(before, np.random.get_state()[1])
 
 
-def test_gather_counts_from_the_oldest():
-    ring = filled(count=70)
-    assert ring.gather(np.array([0, 49, 7])).number.tolist() == [20, 69, 27]
+@pytest.mark.parametrize(("count", "oldest"), [(70, 50), (70, 10), (30, 30), (30, 7)])
+def test_sampling_together_keeps_rows_together_and_to_the_oldest(count, oldest):
+    numbers, states = ReplayBuffer(50, SCALAR, seed=1), ReplayBuffer(50, (np.float32, (2,)))
+    numbers.extend(range(count))
+    states.extend(np.array([i, -i], np.float32) for i in range(count))
+    first = max(0, count - 50)
+    drawn = []
+    for _ in range(300):
+        number, state = sample_together((numbers, states), oldest, 16)
+        assert np.array_equal(state, np.stack([number, -number], axis=1))
+        drawn += number.tolist()
+    counts = np.bincount(np.array(drawn) - first, minlength=oldest)
+    assert len(counts) == oldest
+    assert stats.chisquare(counts).pvalue > 1e-3
 
 
 def test_an_empty_buffer_gives_no_sample():

@@ -1,0 +1,35 @@
+"""One gradient step of double DQN with a soft target, batch 128, without the sampling."""
+
+import pytest
+import torch
+
+from fastlander import DQN, Config
+from tests.test_dqn import SlowDQN, random_batch
+
+BATCH = random_batch(128)
+CONFIG = Config(mirror_augmentation=False)
+
+
+def test_plain_torch(measure):
+    slow = SlowDQN(DQN(CONFIG))
+    measure(lambda: slow.update(BATCH), group="update", name="plain torch, autograd", unit="updates", peer=True)
+
+
+def test_dqn(measure):
+    dqn = DQN(CONFIG)
+    measure(lambda: dqn.update(BATCH), group="update", name="DQN.update", unit="updates")
+
+
+def test_dqn_with_mirror(measure):
+    dqn = DQN(Config())
+    measure(lambda: dqn.update(BATCH), group="update", name="DQN.update, mirror augmentation", unit="updates")
+
+
+def test_stable_baselines3(measure):
+    sb3 = pytest.importorskip("stable_baselines3")
+    model = sb3.DQN(
+        "MlpPolicy", "LunarLander-v3", policy_kwargs={"net_arch": [128, 64, 32]}, learning_starts=0, device="cpu"
+    )
+    model.learn(500)
+    torch.set_num_threads(1)
+    measure(lambda: model.train(1, batch_size=128), group="update", name="Stable-Baselines3 DQN.train", unit="updates")

@@ -1,0 +1,96 @@
+"""`FlatAdam`: torch.optim.Adam for a QNetwork, one kernel over the flat parameters where that is the same thing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastlander.jit import kernel
+from fastlander.q_network import QNetwork
+
+_PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "capturable": False, "differentiable": False}
+
+
+class FlatAdam(torch.optim.Adam):
+    """Adam (Kingma and Ba 2015) on the parameters of one QNetwork.
+
+    To its users it is torch.optim.Adam: learning rate and betas are read from `param_groups` at every step, and the
+    state holds "step", "exp_avg" and "exp_avg_sq" for each parameter. They are views of whole vectors, so where all
+    gradients are the network's own `flat_grad`, a step is one pass over memory. Everywhere else (another device,
+    gradients of autograd, options beyond plain Adam, a state that was loaded) torch's own step runs on that state.
+
+    Args:
+        q_network: whose parameters to move.
+        lr: step size.
+        betas: decay rates of the two moments.
+    """
+
+    def __init__(self, q_network: QNetwork, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+        super().__init__(q_network.parameters(), lr=lr, betas=betas, fused=True)
+        self._parameters = self.param_groups[0]["params"]
+        self._gradients = q_network.grads
+        vectors = [q_network.flat, q_network.flat_grad, *(torch.zeros_like(q_network.flat) for _ in range(2))]
+        # As torch keeps it: a float32 number for each parameter, on the parameter's device.
+        self._steps = torch.zeros(len(self._parameters), dtype=torch.float32, device=q_network.flat.device)
+        moments = zip(q_network.views(vectors[2]), q_network.views(vectors[3]), strict=True)
+        for parameter, step, (exp_avg, exp_avg_sq) in zip(self._parameters, self._steps, moments, strict=True):
+            self.state[parameter].update(step=step, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
+        self._arrays = [vector.numpy() for vector in vectors] if q_network.flat.device.type == "cpu" else None
+        self._addresses = [parameter.data_ptr() for parameter in self._parameters]
+
+    def flat_step(self) -> bool:
+        """One step by the flat kernel if that is what `step` would do; whether it was."""
+        if self._arrays is None or not self._is_flat():
+            return False
+        group = self.param_groups[0]
+        beta1, beta2 = group["betas"]
+        self._steps.add_(1)
+        count = self._steps[0].item()
+        step_size = group["lr"] / (1 - beta1**count)
+        numbers = (step_size, beta1, beta2, 1 / (1 - beta2**count) ** 0.5, group["eps"])
+        _adam(*self._arrays, *(np.float32(number) for number in numbers))
+        return True
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One update from the parameters' gradients, as torch.optim.Adam makes it."""
+        if closure is None and self.flat_step():
+            return None
+        return super().step(closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, as torch.optim.Optimizer does."""
+        if not set_to_none or len(self.param_groups) > 1:
+            super().zero_grad(set_to_none)
+            return
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad = None
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As torch.optim.Optimizer; the loaded state is no longer one vector, so torch's own step goes on with it."""
+        super().load_state_dict(state_dict)
+        self._arrays = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A copy or an unpickled optimizer: its state is no longer one vector either.
+        super().__setstate__(state)
+        self._arrays = None
+
+    def _is_flat(self) -> bool:
+        groups = self.param_groups
+        return (
+            len(groups) == 1
+            and all(groups[0][name] == value for name, value in _PLAIN.items())
+            and all(p.grad is g for p, g in zip(self._parameters, self._gradients, strict=True))
+            and [p.data_ptr() for p in self._parameters] == self._addresses
+        )
+
+
+@kernel
+def _adam(parameters, gradient, exp_avg, exp_avg_sq, step_size, beta1, beta2, inverse_root_correction2, eps):
+    one = np.float32(1)
+    for i in range(len(parameters)):
+        g = gradient[i]
+        exp_avg[i] += (one - beta1) * (g - exp_avg[i])
+        exp_avg_sq[i] = beta2 * exp_avg_sq[i] + (one - beta2) * g * g
+        parameters[i] -= step_size * exp_avg[i] / (np.sqrt(exp_avg_sq[i]) * inverse_root_correction2 + eps)
