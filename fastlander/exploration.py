@@ -9,8 +9,9 @@ def epsilon_at(config: Config, timesteps: int, episodes: int) -> float:
     """The share of random actions after so many timesteps and finished episodes, by the configured schedule."""
     if config.epsilon_schedule == "per-episode":
         return max(config.epsilon_end, config.epsilon_start * config.epsilon_decay**episodes)
-    done = min(1.0, timesteps / config.epsilon_timesteps)
-    return config.epsilon_start + (config.epsilon_end - config.epsilon_start) * done
+    if timesteps >= config.epsilon_timesteps:
+        return config.epsilon_end
+    return config.epsilon_start + (config.epsilon_end - config.epsilon_start) * timesteps / config.epsilon_timesteps
 
 
 def epsilon_exponents(config: Config) -> np.ndarray:

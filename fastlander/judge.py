@@ -9,7 +9,7 @@ from gymnasium.vector import VectorEnv
 from fastlander.config import Config
 from fastlander.dqn import DQN
 from fastlander.evaluate import Evaluation, evaluate, make_eval_env, pooled
-from fastlander.metrics import WINDOW, Scores
+from fastlander.metrics import WINDOW, Clock, Scores
 from fastlander.rng import draw_seeds, spawn_streams
 from fastlander.vector_env import find_spec
 
@@ -25,8 +25,8 @@ class Judge:
     confirmed on as many others before it counts. Stopping at the first pass alone would favour lucky draws.
     """
 
-    def __init__(self, config: Config, dqn: DQN, say: Callable[[str], None]) -> None:
-        self.config, self.dqn, self.say = config, dqn, say
+    def __init__(self, config: Config, dqn: DQN, say: Callable[[str], None], clock: Clock) -> None:
+        self.config, self.dqn, self.say, self.clock = config, dqn, say, clock
         threshold = config.solved_score
         self.solved_score = find_spec(config.env_id).reward_threshold if threshold is None else threshold
         self._rng = np.random.default_rng(spawn_streams(config.seed).evaluation)
@@ -50,7 +50,7 @@ class Judge:
 
     def judge(self, timesteps: int) -> bool:
         """Judge the greedy policy as it is now: whether it passes and is confirmed. Keeps it if it is the best."""
-        self._judged_at = timesteps
+        self._judged_at, began = timesteps, self.clock.seconds()
         evaluation, confirmed = self._play("greedy policy", timesteps), False
         if self.solved_score is not None and evaluation.mean >= self.solved_score:
             others = self._play("the same on others", timesteps)
@@ -59,6 +59,7 @@ class Judge:
         if confirmed or self.best is None or evaluation.mean > self.best.mean:
             self.best, self.best_parameters = evaluation, self.dqn.q_network.flat.clone()
         self._last_mean = evaluation.mean
+        self.clock.set_aside(self.clock.seconds() - began)
         return confirmed
 
     def _play(self, what: str, timesteps: int) -> Evaluation:

@@ -30,7 +30,7 @@ class MetricsRow(NamedTuple):
     epsilon: float
     loss: float  # of the last update; nan before the first
     eval_mean: float | None  # of the last greedy judgement since the row before, if there was one
-    steps_per_second: float  # since the row before
+    steps_per_second: float  # since the row before, judging aside
     seconds: float  # since the run began
 
 
@@ -68,6 +68,10 @@ class Clock:
     def seconds(self) -> float:
         """Seconds since the clock was made."""
         return time.perf_counter() - self._start
+
+    def set_aside(self, seconds: float) -> None:
+        """Leave so many of the seconds since the last `rate` out of the next one."""
+        self._last += seconds
 
     def rate(self, timesteps: int) -> float:
         """Timesteps per second since the last call."""

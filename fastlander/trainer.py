@@ -121,8 +121,8 @@ class Run:
         self.buffer = ReplayBuffer(config.buffer_size, transition_fields(obs_size), streams.replay)
         self.scores = Scores()
         self.display = ProgressDisplay(config)
-        self.judge = Judge(config, self.dqn, self.display.say)
         self.clock = Clock()
+        self.judge = Judge(config, self.dqn, self.display.say, self.clock)
         self.timesteps = 0
         self.epsilon = config.epsilon_start
         self._exponents = epsilon_exponents(config)
