@@ -1,14 +1,42 @@
 """How this package compiles its kernels: cached on disk, without the interpreter lock, IEEE division, no fastmath."""
 
+import functools
+import hashlib
+import pathlib
 from collections.abc import Callable
 
 import numba
 
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
 
 def kernel(function: Callable) -> Callable:
     """`function` compiled by Numba at its first call; kept on disk where some cache directory can be written."""
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
+        dispatcher = numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # Numba found no place to write its cache: compile in each process instead.
-        return numba.njit(**options)(function)
+        return numba.njit(**_OPTIONS)(function)
+    # Numba's own stamp covers the kernel's file alone: a kernel built from other modules would outlive a change in them.
+    index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if hasattr(index, "_source_stamp"):
+        index._source_stamp = _package_stamp()
+    return dispatcher
+
+
+def inlined(function: Callable) -> Callable:
+    """A part of kernels, compiled into each of them for the number types it is called with: scalars or lanes."""
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
+
+
+def part(function: Callable) -> Callable:
+    """A part of kernels that stays a function of its own: big, rarely run, or called from several places."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+@functools.cache
+def _package_stamp() -> str:
+    """A digest of every source file of this package."""
+    digest = hashlib.sha256()
+    for path in sorted(pathlib.Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,80 @@
+"""NumPy's PCG64 inside kernels: each lander carries the generator that Gymnasium would have seeded for it.
+
+O'Neill (2014), XSL-RR 128/64; `uniform` and `integers` as NumPy's Generator draws them.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastlander.jit import inlined, part
+from fastlander.physics.state import BUFFERED, INCREMENT_HIGH, INCREMENT_LOW, STATE_HIGH, STATE_LOW
+
+_MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
+_HALF_FLAG, _LOW32 = np.uint64(1 << 32), np.uint64(0xFFFFFFFF)
+_11, _32, _58, _63, _64 = (np.uint64(n) for n in (11, 32, 58, 63, 64))
+_TO_DOUBLE = 2.0**-53
+
+
+@intrinsic
+def _advance(typing_context, high, low, increment_high, increment_low):
+    """state * multiplier + increment, modulo 2**128."""
+    result = types.UniTuple(types.uint64, 2)
+
+    def generate(context, builder, sig, args):
+        wide = ir.IntType(128)
+        shift = ir.Constant(wide, 64)
+
+        def join(top, bottom):
+            return builder.or_(builder.shl(builder.zext(top, wide), shift), builder.zext(bottom, wide))
+
+        state = builder.add(
+            builder.mul(join(args[0], args[1]), ir.Constant(wide, _MULTIPLIER)), join(args[2], args[3])
+        )
+        word = ir.IntType(64)
+        return cgutils.pack_array(builder, [builder.trunc(builder.lshr(state, shift), word), builder.trunc(state, word)])
+
+    return result(high, low, increment_high, increment_low), generate
+
+
+@inlined
+def next_uint64(stream, i):
+    """64 random bits from lander i's stream."""
+    high, low = _advance(
+        stream[STATE_HIGH, i], stream[STATE_LOW, i], stream[INCREMENT_HIGH, i], stream[INCREMENT_LOW, i]
+    )
+    stream[STATE_HIGH, i], stream[STATE_LOW, i] = high, low
+    bits, turn = high ^ low, high >> _58
+    return (bits >> turn) | (bits << ((_64 - turn) & _63))
+
+
+@inlined
+def uniform(stream, i, low, width):
+    """Generator.uniform(low, low + width): float64."""
+    return low + width * (np.float64(next_uint64(stream, i) >> _11) * _TO_DOUBLE)
+
+
+@inlined
+def next_uint32(stream, i):
+    """32 random bits: the halves of a 64-bit draw, the low one first."""
+    buffered = stream[BUFFERED, i]
+    if buffered & _HALF_FLAG:
+        stream[BUFFERED, i] = np.uint64(0)
+        return buffered & _LOW32
+    bits = next_uint64(stream, i)
+    stream[BUFFERED, i] = _HALF_FLAG | (bits >> _32)
+    return bits & _LOW32
+
+
+@part
+def integers(stream, i, low, high):
+    """Generator.integers(low, high) for a range below 2**32: int64, Lemire's method (2019)."""
+    count = np.uint64(high - low)
+    product = next_uint32(stream, i) * count
+    if product & _LOW32 < count:
+        threshold = (_LOW32 - (count - np.uint64(1))) % count
+        while product & _LOW32 < threshold:
+            product = next_uint32(stream, i) * count
+    return low + np.int64(product >> _32)

@@ -1,0 +1,223 @@
+"""The joint between the lander (body A) and a leg (body B): Box2D 2.3, `b2RevoluteJoint.cpp`, with motor and limits."""
+
+from typing import Any, NamedTuple
+
+from fastlander.jit import inlined
+from fastlander.physics.settings import (
+    ANGULAR_SLOP,
+    AT_LOWER,
+    AT_UPPER,
+    INACTIVE,
+    JOINT_INERTIA,
+    LANDER_CENTER_Y,
+    LANDER_INV_INERTIA,
+    LANDER_INV_MASS,
+    LEG_INV_INERTIA,
+    LEG_INV_MASS,
+    LINEAR_SLOP,
+    MAX_ANGULAR_CORRECTION,
+    MAX_MOTOR_IMPULSE,
+    MINUS_ZERO,
+    MOTOR_MASS,
+    ONE,
+    ZERO,
+)
+from fastlander.physics.vector_math import (
+    Motion,
+    Vec2,
+    clamp,
+    cross,
+    cross_scalar,
+    inverse_or_zero,
+    length,
+    rotate,
+    rotation,
+)
+from fastlander.simd import where
+
+LANDER_ANCHOR = Vec2(ZERO - ZERO, ZERO - LANDER_CENTER_Y)  # localAnchorA - localCenterA
+
+
+class Joint(NamedTuple):
+    """What stays the same over the velocity iterations of a step."""
+
+    rA: Any  # m, Vec2 from the lander's centre of mass to the joint
+    rB: Any  # m, Vec2 from the leg's
+    ex_x: Any  # the symmetric 3 by 3 matrix m_mass
+    ey_x: Any
+    ez_x: Any
+    ey_y: Any
+    ez_y: Any
+    inverse22: Any  # 1 / determinant of its upper left 2 by 2
+    inverse33: Any  # 1 / determinant
+    cross_x: Any  # ey x ez
+    cross_y: Any
+    cross_z: Any
+    free: Any  # mask: at no limit
+    lower: Any  # mask: at the lower limit
+    upper: Any  # mask: at the upper limit
+    rhs_x: Any  # ez where the limit is active; elsewhere what makes its product with a zero impulse add nothing
+    rhs_y: Any
+
+
+class Impulse(NamedTuple):
+    """Accumulated over the iterations, kept for the next step's warm start."""
+
+    x: Any  # N s, at the joint
+    y: Any
+    z: Any  # N m s, of the limit
+    motor: Any  # N m s
+
+
+@inlined
+def limit_state(definition, lander_angle, leg_angle):
+    """Which limit the joint is at (int32): the part of InitVelocityConstraints that decides it."""
+    angle = leg_angle - lander_angle - definition.reference_angle
+    above = where(angle >= definition.upper_angle, AT_UPPER, INACTIVE)
+    return where(angle <= definition.lower_angle, AT_LOWER, above)
+
+
+@inlined
+def init_velocity_constraints(definition, qA, qB, vA, vB, impulse, old_state, state):
+    """b2RevoluteJoint::InitVelocityConstraints, with warm starting at dtRatio 1.
+
+    Returns (Joint, vA, vB, Impulse). In a lander's first step dtRatio is 0, and so are the impulses.
+    """
+    rA = rotate(qA, LANDER_ANCHOR)
+    rB = rotate(qB, Vec2(definition.anchor_x, definition.anchor_y))
+    mA, mB, iA, iB = LANDER_INV_MASS, LEG_INV_MASS, LANDER_INV_INERTIA, LEG_INV_INERTIA
+    ex_x = (mA + mB) + rA.y * rA.y * iA + rB.y * rB.y * iB
+    ey_x = -rA.y * rA.x * iA - rB.y * rB.x * iB
+    ez_x = -rA.y * iA - rB.y * iB
+    ey_y = (mA + mB) + rA.x * rA.x * iA + rB.x * rB.x * iB
+    ez_y = rA.x * iA + rB.x * iB
+    ez_z = JOINT_INERTIA
+    cross_x = ey_y * ez_z - ez_y * ez_y
+    cross_y = ez_y * ez_x - ey_x * ez_z
+    cross_z = ey_x * ez_y - ey_y * ez_x
+    free = state == INACTIVE
+    joint = Joint(
+        rA=rA,
+        rB=rB,
+        ex_x=ex_x,
+        ey_x=ey_x,
+        ez_x=ez_x,
+        ey_y=ey_y,
+        ez_y=ez_y,
+        inverse22=inverse_or_zero(ex_x * ey_y - ey_x * ey_x),
+        inverse33=inverse_or_zero(ex_x * cross_x + ey_x * cross_y + ez_x * cross_z),
+        cross_x=cross_x,
+        cross_y=cross_y,
+        cross_z=cross_z,
+        free=free,
+        lower=state == AT_LOWER,
+        upper=state == AT_UPPER,
+        rhs_x=where(free, -ONE, ez_x),
+        rhs_y=where(free, -ONE, ez_y),
+    )
+    impulse = Impulse(impulse.x, impulse.y, where(state == old_state, impulse.z, ZERO), impulse.motor)
+    turn = cross(rA, impulse) + impulse.motor + impulse.z
+    vA = Motion(vA.x - mA * impulse.x, vA.y - mA * impulse.y, vA.a - iA * turn)
+    turn = cross(rB, impulse) + impulse.motor + impulse.z
+    vB = Motion(vB.x + mB * impulse.x, vB.y + mB * impulse.y, vB.a + iB * turn)
+    return joint, vA, vB, impulse
+
+
+@inlined
+def solve_motor(definition, vA, vB, motor):
+    """The motor's part of SolveVelocityConstraints: (angular velocity of A, of B, motor impulse)."""
+    impulse = -MOTOR_MASS * (vB.a - vA.a - definition.motor_speed)
+    new = clamp(motor + impulse, -MAX_MOTOR_IMPULSE, MAX_MOTOR_IMPULSE)
+    impulse = new - motor
+    return vA.a - LANDER_INV_INERTIA * impulse, vB.a + LEG_INV_INERTIA * impulse, new
+
+
+@inlined
+def relative_velocity(joint, vA, wA, vB, wB):
+    """vB + b2Cross(wB, rB) - vA - b2Cross(wA, rA)."""
+    cB, cA = cross_scalar(wB, joint.rB), cross_scalar(wA, joint.rA)
+    return Vec2(vB.x + cB.x - vA.x - cA.x, vB.y + cB.y - vA.y - cA.y)
+
+
+@inlined
+def solve22(joint, x, y):
+    """b2Mat33::Solve22."""
+    return Vec2(joint.inverse22 * (joint.ey_y * x - joint.ey_x * y), joint.inverse22 * (joint.ex_x * y - joint.ey_x * x))
+
+
+@inlined
+def apply_impulse(joint, vA, wA, vB, wB, x, y, z):
+    """The end of SolveVelocityConstraints; z MINUS_ZERO is no turn at all."""
+    impulse = Vec2(x, y)
+    return (
+        Motion(vA.x - LANDER_INV_MASS * x, vA.y - LANDER_INV_MASS * y, wA - LANDER_INV_INERTIA * (cross(joint.rA, impulse) + z)),
+        Motion(vB.x + LEG_INV_MASS * x, vB.y + LEG_INV_MASS * y, wB + LEG_INV_INERTIA * (cross(joint.rB, impulse) + z)),
+    )
+
+
+@inlined
+def solve_free_velocity_constraints(definition, joint, vA, vB, impulse):
+    """b2RevoluteJoint::SolveVelocityConstraints of a joint that is at no limit: (vA, vB, Impulse)."""
+    wA, wB, motor = solve_motor(definition, vA, vB, impulse.motor)
+    cdot = relative_velocity(joint, vA, wA, vB, wB)
+    step = solve22(joint, -cdot.x, -cdot.y)
+    vA, vB = apply_impulse(joint, vA, wA, vB, wB, step.x, step.y, MINUS_ZERO)
+    return vA, vB, Impulse(impulse.x + step.x, impulse.y + step.y, impulse.z, motor)
+
+
+@inlined
+def solve_velocity_constraints(definition, joint, vA, vB, impulse):
+    """b2RevoluteJoint::SolveVelocityConstraints of a joint that is at a limit or not: (vA, vB, Impulse)."""
+    wA, wB, motor = solve_motor(definition, vA, vB, impulse.motor)
+    cdot = relative_velocity(joint, vA, wA, vB, wB)
+    turn = wB - wA
+    # b2Mat33::Solve33; ey x ez and the determinant do not change over the iterations.
+    ez_z = JOINT_INERTIA
+    bz_x = cdot.y * ez_z - turn * joint.ez_y
+    bz_y = turn * joint.ez_x - cdot.x * ez_z
+    bz_z = cdot.x * joint.ez_y - cdot.y * joint.ez_x
+    yb_x = joint.ey_y * turn - joint.ez_y * cdot.y
+    yb_y = joint.ez_y * cdot.x - joint.ey_x * turn
+    yb_z = joint.ey_x * cdot.y - joint.ey_y * cdot.x
+    x = -(joint.inverse33 * (cdot.x * joint.cross_x + cdot.y * joint.cross_y + turn * joint.cross_z))
+    y = -(joint.inverse33 * (joint.ex_x * bz_x + joint.ey_x * bz_y + joint.ez_x * bz_z))
+    z = -(joint.inverse33 * (joint.ex_x * yb_x + joint.ey_x * yb_y + joint.ez_x * yb_z))
+    # The limit lets go where its impulse would pull; without a limit z is 0, and -z is what adds nothing to a turn.
+    new = impulse.z + z
+    released = (joint.lower & (new < ZERO)) | (joint.upper & (new > ZERO)) | joint.free
+    reduced = solve22(joint, -cdot.x + impulse.z * joint.rhs_x, -cdot.y + impulse.z * joint.rhs_y)
+    x, y = where(released, reduced.x, x), where(released, reduced.y, y)
+    z, new = where(released, -impulse.z, z), where(released, ZERO, new)
+    vA, vB = apply_impulse(joint, vA, wA, vB, wB, x, y, z)
+    return vA, vB, Impulse(impulse.x + x, impulse.y + y, new, motor)
+
+
+@inlined
+def solve_position_constraints(definition, joint, cA, cB):
+    """b2RevoluteJoint::SolvePositionConstraints: (cA, cB, mask of those whose errors are small)."""
+    angle = cB.a - cA.a - definition.reference_angle
+    below, above = angle - definition.lower_angle, angle - definition.upper_angle
+    angular_error = where(joint.lower, -below, where(joint.upper, above, ZERO))
+    correction = where(
+        joint.lower,
+        clamp(below + ANGULAR_SLOP, -MAX_ANGULAR_CORRECTION, ZERO),
+        clamp(above - ANGULAR_SLOP, ZERO, MAX_ANGULAR_CORRECTION),
+    )
+    limit_impulse = -MOTOR_MASS * correction
+    aA = where(joint.free, cA.a, cA.a - LANDER_INV_INERTIA * limit_impulse)
+    aB = where(joint.free, cB.a, cB.a + LEG_INV_INERTIA * limit_impulse)
+
+    rA = rotate(rotation(aA), LANDER_ANCHOR)
+    rB = rotate(rotation(aB), Vec2(definition.anchor_x, definition.anchor_y))
+    error = Vec2(cB.x + rB.x - cA.x - rA.x, cB.y + rB.y - cA.y - rA.y)
+    mA, mB, iA, iB = LANDER_INV_MASS, LEG_INV_MASS, LANDER_INV_INERTIA, LEG_INV_INERTIA
+    k11 = (mA + mB) + iA * rA.y * rA.y + iB * rB.y * rB.y
+    k12 = -iA * rA.x * rA.y - iB * rB.x * rB.y
+    k22 = (mA + mB) + iA * rA.x * rA.x + iB * rB.x * rB.x
+    det = inverse_or_zero(k11 * k22 - k12 * k12)
+    impulse = Vec2(-(det * (k22 * error.x - k12 * error.y)), -(det * (k11 * error.y - k12 * error.x)))
+    return (
+        Motion(cA.x - mA * impulse.x, cA.y - mA * impulse.y, aA - iA * cross(rA, impulse)),
+        Motion(cB.x + mB * impulse.x, cB.y + mB * impulse.y, aB + iB * cross(rB, impulse)),
+        (length(error) <= LINEAR_SLOP) & (angular_error <= ANGULAR_SLOP),
+    )
