@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numba
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
+_INTERNAL = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: Callable) -> Callable:
@@ -25,12 +26,12 @@ def kernel(function: Callable) -> Callable:
 
 def inlined(function: Callable) -> Callable:
     """A part of kernels, compiled into each of them for the number types it is called with: scalars or lanes."""
-    return numba.njit(forceinline=True, **_OPTIONS)(function)
+    return numba.njit(forceinline=True, **_INTERNAL)(function)
 
 
 def part(function: Callable) -> Callable:
     """A part of kernels that stays a function of its own: big, rarely run, or called from several places."""
-    return numba.njit(**_OPTIONS)(function)
+    return numba.njit(**_INTERNAL)(function)
 
 
 @functools.cache

@@ -46,7 +46,7 @@ from fastlander.physics.settings import (
     LEG_FRICTION,
     LEG_INV_INERTIA,
     LEG_INV_MASS,
-    LINEAR_SLOP,
+    MINIMUM_SEPARATION,
     NUM_BODIES,
     POSITION_ITERATIONS,
     TIME_STEP,
@@ -76,7 +76,6 @@ _NORMAL, _FRICTION, _K11, _K12, _K22, _IMPULSE, _POINT, _POINT_SIZE = 0, 2, 3, 4
 _R, _STILL, _NORMAL_MASS, _TANGENT_MASS = 0, 2, 4, 5  # of a point; _IMPULSE + 2 point: its normal and tangent impulse
 # ... and of Scratch.constraint_whole.
 _SLOT, _SOLVED_POINTS = 0, 1
-_THREE_SLOPS = np.float32(-3) * LINEAR_SLOP
 
 
 @inlined
@@ -288,7 +287,7 @@ def solve_general(state, i, gravity, scratch):
         c0, c1, okay0 = solve_position_constraints(JOINT0, joint0, c0, c1)
         if not leg1_first:
             c0, c2, okay1 = solve_position_constraints(JOINT1, joint1, c0, c2)
-        if least >= _THREE_SLOPS and okay0 and okay1:
+        if least >= MINIMUM_SEPARATION and okay0 and okay1:
             solved = True
             break
 

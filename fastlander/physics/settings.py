@@ -37,6 +37,7 @@ TOI_BAUMGARTE = np.float32(0.75)
 TIME_TO_SLEEP = np.float32(0.5)
 LINEAR_SLEEP_TOLERANCE_SQUARED = np.float32(0.01) * np.float32(0.01)
 ANGULAR_SLEEP_TOLERANCE_SQUARED = ANGULAR_SLOP * ANGULAR_SLOP
+MINIMUM_SEPARATION = np.float32(-3) * LINEAR_SLOP  # SolvePositionConstraints is content with it
 MAX_POLYGON_VERTICES = 16  # pybox2d's build; Box2D's own default is 8
 MAX_SUB_STEPS = 8
 MAX_CONDITION_NUMBER = np.float32(1000)
@@ -47,7 +48,7 @@ POSITION_ITERATIONS = 60
 TOI_POSITION_ITERATIONS = 20
 
 # Bodies, by number: 0 the lander, 1 and 2 its legs (Gymnasium's legs[0] and legs[1]). 3 is the moon, which is static.
-LANDER, LEG0, LEG1, MOON = 0, 1, 2, 3
+LANDER, LEG0, LEG1, MOON = (np.int64(b) for b in range(4))
 NUM_BODIES = 3
 NUM_EDGES = 11  # edge 0 is the floor y = 0, edges 1 to 10 the terrain from left to right
 MAX_CONTACTS = NUM_BODIES * NUM_EDGES

@@ -10,57 +10,58 @@ import numpy as np
 
 from fastlander.physics.settings import MAX_CONTACTS
 
+_row = np.int64  # not a Python int, which Numba would compile every kernel part anew for
+
 # Rows of `real`, float32. Bodies are 0 the lander, 1 and 2 the legs; joint j holds leg j.
-POSITION = 0  # + 3 body + (x, y, angle): m, rad, the centre of mass at the end of the step (b2Sweep c, a)
-PREVIOUS = 9  # + 3 body + (x, y, angle): the same at the start of the sweep (b2Sweep c0, a0)
-VELOCITY = 18  # + 3 body + (x, y, angular): m/s, rad/s
-ROTATION = 27  # + 2 body + (sin, cos) of the body's angle (b2Transform q)
-ORIGIN = 33  # + 2 body + (x, y): m, the body's origin (b2Transform p)
-FAT_AABB = 39  # + 4 body + (lower x, lower y, upper x, upper y): m, in the broad phase
-SLEEP_TIME = 51  # + body: s
-IMPULSE = 54  # + 4 joint + (x, y, limit, motor): N s, N s, N m s, N m s
-FORCE = 62  # + (x, y, torque) on the lander in this step: N, N, N m
-HEIGHT = 65  # + k: m, the terrain at x = 2 k, k = 0 .. 10
-TOP = 76  # m, the highest of them
-LEG_CONTACT = 77  # + 9 leg + (normal x y, point x y, body point x y, normal and tangent impulse, friction)
+POSITION = _row(0)  # + 3 body + (x, y, angle): m, rad, the centre of mass at the end of the step (b2Sweep c, a)
+PREVIOUS = _row(9)  # + 3 body + (x, y, angle): the same at the start of the sweep (b2Sweep c0, a0)
+VELOCITY = _row(18)  # + 3 body + (x, y, angular): m/s, rad/s
+ROTATION = _row(27)  # + 2 body + (sin, cos) of the body's angle (b2Transform q)
+ORIGIN = _row(33)  # + 2 body + (x, y): m, the body's origin (b2Transform p)
+FAT_AABB = _row(39)  # + 4 body + (lower x, lower y, upper x, upper y): m, in the broad phase
+SLEEP_TIME = _row(51)  # + body: s
+IMPULSE = _row(54)  # + 4 joint + (x, y, limit, motor): N s, N s, N m s, N m s
+FORCE = _row(62)  # + (x, y, torque) on the lander in this step: N, N, N m
+HEIGHT = _row(65)  # + k: m, the terrain at x = 2 k, k = 0 .. 10
+TOP = _row(76)  # m, the highest of them
+LEG_CONTACT = _row(77)  # + 9 leg + (normal x y, point x y, body point x y, normal and tangent impulse, friction)
 NUM_REAL = 95
 
 # Rows of `whole`, int32.
-AWAKE = 0  # + body
-LIMIT_STATE = 3  # + joint: INACTIVE, AT_LOWER, AT_UPPER
-GROUND_CONTACT = 5  # + leg: Gymnasium's `ground_contact`
-CRASHED = 7  # Gymnasium's `game_over`
-NUM_CONTACTS = 8
-ELAPSED = 9  # steps of this episode
-MOVED = 10  # + body: its fat AABB is new, the broad phase has to look for new contacts
-LEG_TOUCHES = 13  # + leg: whether LEG_CONTACT holds its one contact
-KIND = 15  # which solver this step takes
-NUM_WHOLE = 16
+AWAKE = _row(0)  # + body
+LIMIT_STATE = _row(3)  # + joint: INACTIVE, AT_LOWER, AT_UPPER
+GROUND_CONTACT = _row(5)  # + leg: Gymnasium's `ground_contact`
+CRASHED = _row(7)  # Gymnasium's `game_over`
+NUM_CONTACTS = _row(8)
+ELAPSED = _row(9)  # steps of this episode
+MOVED = _row(10)  # + body: its fat AABB is new, the broad phase has to look for new contacts
+LEG_TOUCHES = _row(13)  # + leg: the number of the contact in LEG_CONTACT, counted from 1; 0 for none
+NUM_WHOLE = 15
 
 # Rows of `stream`, uint64: the lander's own random stream, NumPy's PCG64.
-STATE_HIGH, STATE_LOW, INCREMENT_HIGH, INCREMENT_LOW = 0, 1, 2, 3
-BUFFERED = 4  # bit 32: there is a half-used draw; bits 0 to 31: that half
-WIND_INDEX, TORQUE_INDEX = 5, 6  # int64 in uint64
+STATE_HIGH, STATE_LOW, INCREMENT_HIGH, INCREMENT_LOW = _row(0), _row(1), _row(2), _row(3)
+BUFFERED = _row(4)  # bit 32: there is a half-used draw; bits 0 to 31: that half
+WIND_INDEX, TORQUE_INDEX = _row(5), _row(6)  # int64 in uint64
 NUM_STREAM = 7
 
 # Fields of a contact between an edge of the moon and a body, float32.
-LOCAL_NORMAL = 0  # + (x, y)
-LOCAL_POINT = 2  # + (x, y)
-POINT = 4  # + 4 point + (x, y, normal impulse, tangent impulse): localPoint in m, N s
-TOI = 12
+LOCAL_NORMAL = _row(0)  # + (x, y)
+LOCAL_POINT = _row(2)  # + (x, y)
+POINT = _row(4)  # + 4 point + (x, y, normal impulse, tangent impulse): localPoint in m, N s
+TOI = _row(12)
 NUM_CONTACT_REAL = 13
 
 # ... and int32.
-BODY = 0
-EDGE = 1
-TOUCHING = 2
-ENABLED = 3
-IN_ISLAND = 4
-TOI_VALID = 5
-TOI_COUNT = 6
-POINT_COUNT = 7
-FACE_B = 8  # b2Manifold type: 0 e_faceA, 1 e_faceB
-POINT_ID = 9  # + point: b2ContactID key
+BODY = _row(0)
+EDGE = _row(1)
+TOUCHING = _row(2)
+ENABLED = _row(3)
+IN_ISLAND = _row(4)
+TOI_VALID = _row(5)
+TOI_COUNT = _row(6)
+POINT_COUNT = _row(7)
+FACE_B = _row(8)  # b2Manifold type: 0 e_faceA, 1 e_faceB
+POINT_ID = _row(9)  # + point: b2ContactID key
 NUM_CONTACT_WHOLE = 11
 
 

@@ -1,0 +1,175 @@
+"""The island solver for the common situations, on sixteen or more landers at once (or on one: it is generic).
+
+All three bodies are awake, and each leg touches nothing, or one edge in one point with its corner (e_faceA); the lander
+touches nothing. `island_general` is its slow twin and takes the rest.
+"""
+
+from fastlander.jit import inlined, part
+from fastlander.physics.contact_solver import (
+    Manifold,
+    constraint_point,
+    solve_normal,
+    solve_position_point,
+    solve_tangent,
+    warm_start,
+    world_point,
+)
+from fastlander.physics.island import (
+    begin_joints,
+    fall_asleep,
+    integrate_lander_velocity,
+    integrate_leg_velocity,
+    integrate_position,
+    load_motion,
+    load_rotation,
+    move_body,
+    origin_of,
+    store_impulse,
+)
+from fastlander.physics.revolute_joint import (
+    solve_free_velocity_constraints,
+    solve_position_constraints,
+    solve_velocity_constraints,
+)
+from fastlander.physics.settings import (
+    BAUMGARTE,
+    JOINT0,
+    JOINT1,
+    LANDER_CENTER_Y,
+    LEG_INV_INERTIA,
+    LEG_INV_MASS,
+    MINIMUM_SEPARATION,
+    POSITION_ITERATIONS,
+    TIME_STEP,
+    VELOCITY_ITERATIONS,
+    ZERO,
+)
+from fastlander.physics.state import LEG_CONTACT, LEG_TOUCHES, POSITION, VELOCITY
+from fastlander.physics.vector_math import Motion, Vec2, minimum
+from fastlander.simd import all_lanes, gather, scatter, where
+
+_NOWHERE = Vec2(ZERO, ZERO)
+
+
+@inlined
+def select(mask, a, b):
+    """Motion a where mask, else b."""
+    return Motion(where(mask, a.x, b.x), where(mask, a.y, b.y), where(mask, a.a, b.a))
+
+
+@inlined
+def load_leg_contact(state, leg, index):
+    """A leg's contact: (mask of those that touch, Manifold, Vec2 on the leg, normal impulse, tangent impulse, friction)."""
+    row = LEG_CONTACT + 9 * leg
+    manifold = Manifold(
+        True,
+        Vec2(gather(state.real, row, index), gather(state.real, row + 1, index)),
+        Vec2(gather(state.real, row + 2, index), gather(state.real, row + 3, index)),
+    )
+    local = Vec2(gather(state.real, row + 4, index), gather(state.real, row + 5, index))
+    touches = gather(state.whole, LEG_TOUCHES + leg, index) != 0
+    normal_impulse, tangent_impulse = gather(state.real, row + 6, index), gather(state.real, row + 7, index)
+    return touches, manifold, local, normal_impulse, tangent_impulse, gather(state.real, row + 8, index)
+
+
+@inlined
+def store_leg_contact(state, leg, index, normal_impulse, tangent_impulse):
+    """The accumulated impulses of a leg's contact."""
+    scatter(state.real, LEG_CONTACT + 9 * leg + 6, index, normal_impulse)
+    scatter(state.real, LEG_CONTACT + 9 * leg + 7, index, tangent_impulse)
+
+
+@inlined
+def begin_contact(manifold, local, q, c):
+    """InitializeVelocityConstraints of a leg's contact: (normal, Point)."""
+    normal, world = world_point(manifold, local, q, origin_of(c, q, _NOWHERE))
+    return normal, constraint_point(normal, world, c, LEG_INV_MASS, LEG_INV_INERTIA)
+
+
+@inlined
+def solve_leg_contact(touches, normal, point, v, normal_impulse, tangent_impulse, friction):
+    """SolveVelocityConstraints of a leg's contact: (velocity, normal impulse, tangent impulse)."""
+    mass, inertia = LEG_INV_MASS, LEG_INV_INERTIA
+    new, tangent_impulse = solve_tangent(normal, point, v, normal_impulse, tangent_impulse, friction, mass, inertia)
+    new, normal_impulse = solve_normal(normal, point, new, normal_impulse, mass, inertia)
+    return select(touches, new, v), normal_impulse, tangent_impulse
+
+
+@inlined
+def solve_leg_position(touches, manifold, local, c, least):
+    """SolvePositionConstraints of a leg's contact: (position, least separation so far)."""
+    new, separation = solve_position_point(manifold, local, _NOWHERE, c, LEG_INV_MASS, LEG_INV_INERTIA, BAUMGARTE)
+    return select(touches, new, c), where(touches, minimum(least, separation), least)
+
+
+@inlined
+def solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1, limits):
+    """One velocity iteration of both joints, joint 1 first."""
+    if limits is None:
+        v0, v2, impulse1 = solve_free_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
+        v0, v1, impulse0 = solve_free_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
+    else:
+        v0, v2, impulse1 = solve_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
+        v0, v1, impulse0 = solve_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
+    return v0, v1, v2, impulse0, impulse1
+
+
+@part
+def solve_lanes(state, index, gravity, limits, legs):
+    """b2Island::Solve for the landers of `index`, and the synchronization of their fixtures.
+
+    limits, legs: None promises that no joint is at a limit, that no leg touches; the solver then leaves that out.
+    """
+    start0 = load_motion(state, POSITION, 0, index)
+    start1, start2 = load_motion(state, POSITION, 1, index), load_motion(state, POSITION, 2, index)
+    q0, q1, q2 = load_rotation(state, 0, index), load_rotation(state, 1, index), load_rotation(state, 2, index)
+    v0 = integrate_lander_velocity(state, index, load_motion(state, VELOCITY, 0, index), gravity)
+    v1 = integrate_leg_velocity(load_motion(state, VELOCITY, 1, index), gravity)
+    v2 = integrate_leg_velocity(load_motion(state, VELOCITY, 2, index), gravity)
+    mass, inertia = LEG_INV_MASS, LEG_INV_INERTIA
+    if legs is not None:
+        touches2, manifold2, local2, normal_impulse2, tangent_impulse2, friction2 = load_leg_contact(state, 1, index)
+        touches1, manifold1, local1, normal_impulse1, tangent_impulse1, friction1 = load_leg_contact(state, 0, index)
+        normal2, point2 = begin_contact(manifold2, local2, q2, start2)
+        normal1, point1 = begin_contact(manifold1, local1, q1, start1)
+        v2 = select(touches2, warm_start(normal2, point2, v2, normal_impulse2, tangent_impulse2, mass, inertia), v2)
+        v1 = select(touches1, warm_start(normal1, point1, v1, normal_impulse1, tangent_impulse1, mass, inertia), v1)
+    joint0, joint1, impulse0, impulse1, v0, v1, v2 = begin_joints(
+        state, index, q0, q1, q2, start0, start1, start2, v0, v1, v2, 1
+    )
+    for _ in range(VELOCITY_ITERATIONS):
+        v0, v1, v2, impulse0, impulse1 = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1, limits)
+        if legs is not None:
+            v2, normal_impulse2, tangent_impulse2 = solve_leg_contact(
+                touches2, normal2, point2, v2, normal_impulse2, tangent_impulse2, friction2
+            )
+            v1, normal_impulse1, tangent_impulse1 = solve_leg_contact(
+                touches1, normal1, point1, v1, normal_impulse1, tangent_impulse1, friction1
+            )
+    store_impulse(state, 0, index, impulse0)
+    store_impulse(state, 1, index, impulse1)
+    if legs is not None:
+        store_leg_contact(state, 0, index, normal_impulse1, tangent_impulse1)
+        store_leg_contact(state, 1, index, normal_impulse2, tangent_impulse2)
+
+    c0, v0 = integrate_position(start0, v0, TIME_STEP)
+    c1, v1 = integrate_position(start1, v1, TIME_STEP)
+    c2, v2 = integrate_position(start2, v2, TIME_STEP)
+    solved = index < 0
+    for _ in range(POSITION_ITERATIONS):
+        new0, new1, new2 = c0, c1, c2
+        least = c0.x * ZERO
+        if legs is not None:
+            new2, least = solve_leg_position(touches2, manifold2, local2, new2, least)
+            new1, least = solve_leg_position(touches1, manifold1, local1, new1, least)
+        new0, new2, okay2 = solve_position_constraints(JOINT1, joint1, new0, new2)
+        new0, new1, okay1 = solve_position_constraints(JOINT0, joint0, new0, new1)
+        c0, c1, c2 = select(solved, c0, new0), select(solved, c1, new1), select(solved, c2, new2)
+        solved = solved | (okay1 & okay2 & (least >= MINIMUM_SEPARATION))
+        if all_lanes(solved):
+            break
+
+    v0, v1, v2 = fall_asleep(state, index, solved, v0, v1, v2)
+    move_body(state, index, 0, 1, Vec2(ZERO, LANDER_CENTER_Y), q0, start0, c0, v0)
+    move_body(state, index, 1, None, _NOWHERE, q1, start1, c1, v1)
+    move_body(state, index, 2, None, _NOWHERE, q2, start2, c2, v2)
