@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numba
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
-_INTERNAL = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_INTERNAL = {**_OPTIONS, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: Callable) -> Callable:

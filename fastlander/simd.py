@@ -325,3 +325,14 @@ def _per_lane(name):
 
 libm_sin, libm_cos = _per_lane("sin"), _per_lane("cos")
 """sinf and cosf of the C library, float32, one lane after the other."""
+
+
+@intrinsic
+def bits(typing_context, x):
+    """The bit pattern of float32 numbers as int32: tells -0 from 0, and equal NaNs are equal."""
+    result = Lanes("i32", x.width) if isinstance(x, Lanes) else types.int32
+
+    def generate(context, builder, sig, args):
+        return builder.bitcast(args[0], result.llvm if isinstance(result, Lanes) else _I32)
+
+    return result(x), generate

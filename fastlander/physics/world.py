@@ -4,11 +4,13 @@ import numpy as np
 
 from fastlander.jit import inlined, part
 from fastlander.physics.broad_phase import synchronize, test_overlap, update_pairs
+from fastlander.physics.collide_edge import local_vertex, vertex_count
 from fastlander.physics.contact import begin_step, destroy, edge_end, edge_start, forget_times_of_impact, set_awake, update
 from fastlander.physics.island import center_of, integrate_position, load_motion, origin_of, store_motion
 from fastlander.physics.island_general import initialize_contact, solve_contact, solve_contact_position
 from fastlander.physics.settings import (
     EPSILON,
+    LANDER,
     LINEAR_SLOP,
     MAX_SUB_STEPS,
     MOON,
@@ -37,10 +39,15 @@ from fastlander.physics.state import (
     VELOCITY,
 )
 from fastlander.physics.time_of_impact import Sweep, time_of_impact
-from fastlander.physics.vector_math import Motion, Rot, Vec2, rotation
+from fastlander.physics.vector_math import Motion, Rot, Vec2, rotate, rotation, sub
+from fastlander.simd import bits, square_root
 
 _LAST_ALPHA = ONE - np.float32(10) * EPSILON
 _SLOP = np.float32(-1.5) * LINEAR_SLOP
+SAFE_DISTANCE = np.float32(0.0085)  # m; TARGET + TOLERANCE is 0.00625
+LANDER_RADIUS, LEG_RADIUS = np.float32(0.72), np.float32(0.28)  # m, at least as far as a vertex is from the centre of mass
+EIGHTH = np.float32(0.125)
+IMPULSES, START, BEFORE = 6, 22, 26  # fields of Scratch.constraint: impulses now, one and two iterations ago
 
 
 @part
@@ -99,9 +106,40 @@ def contact_time(state, i, slot, scratch):
 
 
 @inlined
+def outside(v1, v2, x0, y0, x, y, radius):
+    """Whether a disc that moves straight from (x0, y0) to (x, y) stays beside the edge's line or beyond one of its ends."""
+    if (x0 > v2.x + radius and x > v2.x + radius) or (x0 < v1.x - radius and x < v1.x - radius):
+        return True
+    ex, ey = v2.x - v1.x, v2.y - v1.y
+    height0, height = ex * (y0 - v1.y) - ey * (x0 - v1.x), ex * (y - v1.y) - ey * (x - v1.x)
+    margin = radius * square_root(ex * ex + ey * ey)
+    return (height0 > margin and height > margin) or (height0 < -margin and height < -margin)
+
+
+@part
 def stays_apart(v1, v2, body, sweep):
-    """Whether a body surely keeps its distance from an edge over a sweep, so that the time of impact need not be sought."""
-    return False
+    """Whether a body surely keeps its distance from an edge over a sweep, so that no time of impact need be sought.
+
+    They touch where they come closer than TARGET + TOLERANCE. A vertex at r from the centre leaves the straight line
+    between its two ends by at most r turn^2 / 8, so it is enough to look at the ends, with a margin for that.
+    """
+    c0, c, radius = sweep.c0, sweep.c, LANDER_RADIUS if body == LANDER else LEG_RADIUS
+    if outside(v1, v2, c0.x, c0.y, c.x, c.y, radius + SAFE_DISTANCE):
+        return True
+    turn = c.a - c0.a
+    margin = SAFE_DISTANCE + radius * turn * turn * EIGHTH
+    q0, q = rotation(c0.a), rotation(c.a)
+    ex, ey = v2.x - v1.x, v2.y - v1.y
+    above = below = right = left = True
+    line = margin * square_root(ex * ex + ey * ey)
+    for k in range(vertex_count(body)):
+        local = sub(local_vertex(body, k), sweep.center)
+        r0, r = rotate(q0, local), rotate(q, local)
+        for x, y in ((c0.x + r0.x, c0.y + r0.y), (c.x + r.x, c.y + r.y)):
+            height = ex * (y - v1.y) - ey * (x - v1.x)
+            above, below = above and height > line, below and height < -line
+            right, left = right and x > v2.x + margin, left and x < v1.x - margin
+    return above or below or right or left
 
 
 @part
@@ -168,6 +206,39 @@ def handle_impact(state, i, slot, alpha, scratch):
     update_pairs(state, i)
 
 
+@inlined
+def same_bits(a, b):
+    """Whether two Motions are the same, signs of zeros included."""
+    return bits(a.x) == bits(b.x) and bits(a.y) == bits(b.y) and bits(a.a) == bits(b.a)
+
+
+@part
+def solve_until_cyclic(constraint, counts, count, body, v):
+    """180 velocity iterations of a body's contacts: velocity.
+
+    An iteration is a function of the velocity and the impulses, so once they come back to what they were one or two
+    iterations ago they go on in that circle, and the iterations that are left need not be done to know where it ends.
+    """
+    before, iteration = v, 0
+    while iteration < VELOCITY_ITERATIONS:
+        start = v
+        for k in range(count):
+            for f in range(4):
+                constraint[k, BEFORE + f] = constraint[k, START + f]
+                constraint[k, START + f] = constraint[k, IMPULSES + f]
+            v = solve_contact(constraint[k], counts[k], body, v)
+        iteration += 1
+        one, two = same_bits(v, start), iteration > 1 and same_bits(v, before)
+        for k in range(count):
+            for f in range(4):
+                now = bits(constraint[k, IMPULSES + f])
+                one, two = one and now == bits(constraint[k, START + f]), two and now == bits(constraint[k, BEFORE + f])
+        if one or (two and (VELOCITY_ITERATIONS - iteration) % 2 == 0):
+            break
+        before = start
+    return v
+
+
 @part
 def solve_toi_island(state, i, body, count, h, scratch):
     """b2Island::SolveTOI: positions out of the ground, then velocities by contacts alone, then the rest of the step."""
@@ -182,10 +253,7 @@ def solve_toi_island(state, i, body, count, h, scratch):
     store_motion(state, PREVIOUS, body, i, c)
     for k in range(count):
         initialize_contact(state, i, constraint[k], counts[k], c, False)
-    v = load_motion(state, VELOCITY, body, i)
-    for _ in range(VELOCITY_ITERATIONS):
-        for k in range(count):
-            v = solve_contact(constraint[k], counts[k], body, v)
+    v = solve_until_cyclic(constraint, counts, count, body, load_motion(state, VELOCITY, body, i))
     start = c
     c, v = integrate_position(c, v, h)
     store_motion(state, POSITION, body, i, c)
