@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.jit import inlined, kernel, part
-from fastlander.lander import blow, engine_powers, finish_step, fire_engines, observe, reset
+from fastlander.jit import inlined, part, shared, uncounted_kernel
+from fastlander.lander import Settings, blow, engine_powers, finish_step, fire_engines, observe, reset
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import friction_of, solve_general
 from fastlander.physics.island_lanes import solve_lanes
@@ -27,9 +27,11 @@ from fastlander.physics.state import (
     POINT,
     POINT_COUNT,
     POSITION,
+    SCRATCH_SIZE,
     TOUCHING,
     Scratch,
-    allocate_scratch,
+    unpack,
+    unpack_scratch,
 )
 from fastlander.physics.world import collide, solve_toi
 from fastlander.simd import index16, index32
@@ -46,9 +48,21 @@ class Workspace(NamedTuple):
     scratch: Scratch
 
 
-def allocate_workspace(landers: int) -> Workspace:
-    """Room for a range of so many landers."""
-    return Workspace(np.zeros((NUM_KINDS, landers + 64), np.int32), np.zeros((landers, 2)), allocate_scratch())
+def workspace_size(landers: int) -> int:
+    """Bytes of a Workspace for a range of so many landers."""
+    return 16 * landers + 4 * NUM_KINDS * (landers + 64) + SCRATCH_SIZE
+
+
+@shared
+def unpack_workspace(memory: np.ndarray, landers: int) -> Workspace:
+    """The fields of a workspace as views of uint8[workspace_size(landers)]."""
+    end = 16 * landers
+    members_end = end + 4 * NUM_KINDS * (landers + 64)
+    return Workspace(
+        members=memory[end:members_end].view(np.int32).reshape(NUM_KINDS, landers + 64),
+        engine=memory[:end].view(np.float64).reshape(landers, 2),
+        scratch=unpack_scratch(memory[members_end:]),
+    )
 
 
 @inlined
@@ -118,14 +132,31 @@ def solve_kind(state, members, count, gravity, limits, legs):
             start += 16
 
 
-@kernel
-def step_range(state, settings, first, last, actions, todo, fresh, workspace, obs, reward, terminated, truncated):
+@uncounted_kernel
+def load_actions(actions, buffer):
+    """Discrete actions, int64[N], into column 0 of float64[N, 2]: the index of the first that is no action, or -1."""
+    for i in range(len(actions)):
+        if actions[i] < 0 or actions[i] > 3:
+            return i
+        buffer[i, 0] = actions[i]
+    return -1
+
+
+@uncounted_kernel
+def step_range(
+    memory, num_envs, numbers, first, last, actions, todo, fresh, workspace, obs, reward, terminated, truncated
+):
     """Step the landers i in [first, last) for which todo[i]; where fresh[i], reset them first, with the step that takes.
 
-    A fresh lander's reward and flags are left as they are. actions: float64[N, 2], the discrete action in column 0.
-    todo, fresh: bool[N]. obs: float32[N, 8]. reward: float64[N]. terminated, truncated: bool[N].
+    A fresh lander's reward and flags are left as they are. memory: uint8[memory_size(N)]. numbers: float64[6], the fields
+    of Settings. actions: float64[N, 2], the discrete action in column 0. todo, fresh: bool[N]. workspace:
+    uint8[workspace_size(last - first)]. obs: float32[N, 8]. reward: float64[N]. terminated, truncated: bool[N].
     """
-    members, engine, scratch = workspace.members, workspace.engine, workspace.scratch
+    state = unpack(memory, num_envs)
+    members, engine, scratch = unpack_workspace(workspace, last - first)
+    settings = Settings(
+        numbers[0] != 0, np.float32(numbers[1]), numbers[2] != 0, numbers[3], numbers[4], np.int64(numbers[5])
+    )
     free, limited, legs, general = 0, 0, 0, 0
     for i in range(first, last):
         if not todo[i]:

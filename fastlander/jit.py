@@ -6,17 +6,29 @@ import pathlib
 from collections.abc import Callable
 
 import numba
+import numba.extending
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
-_INTERNAL = {**_OPTIONS, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# Where nothing is allocated no reference has to be counted ("_nrt"); in the physics the counting cost as much as the rest.
+_UNCOUNTED = {**_OPTIONS, "_nrt": False}
+_INTERNAL = {**_UNCOUNTED, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: Callable) -> Callable:
     """`function` compiled by Numba at its first call; kept on disk where some cache directory can be written."""
+    return _cached(function, _OPTIONS)
+
+
+def uncounted_kernel(function: Callable) -> Callable:
+    """A `kernel` that allocates nothing and is built from `inlined`, `part` and `shared` functions."""
+    return _cached(function, _UNCOUNTED)
+
+
+def _cached(function: Callable, options: dict[str, bool]) -> Callable:
     try:
-        dispatcher = numba.njit(cache=True, **_OPTIONS)(function)
+        dispatcher = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no place to write its cache: compile in each process instead.
-        return numba.njit(**_OPTIONS)(function)
+        return numba.njit(**options)(function)
     # Numba's own stamp covers the kernel's file alone: a kernel built from other modules would outlive a change in them.
     index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if hasattr(index, "_source_stamp"):
@@ -32,6 +44,11 @@ def inlined(function: Callable) -> Callable:
 def part(function: Callable) -> Callable:
     """A part of kernels that stays a function of its own: big, rarely run, or called from several places."""
     return numba.njit(**_INTERNAL)(function)
+
+
+def shared(function: Callable) -> Callable:
+    """A function that stays ordinary Python and that kernels can call too."""
+    return numba.extending.register_jitable(**_INTERNAL)(function)
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlander.jit import shared
 from fastlander.physics.settings import MAX_CONTACTS
 
 _row = np.int64  # not a Python int, which Numba would compile every kernel part anew for
@@ -88,28 +89,59 @@ class Scratch(NamedTuple):
     constraint_whole: np.ndarray  # int32[MAX_CONTACTS, 4]
 
 
-def allocate(num_envs: int) -> State:
-    """The arrays of `num_envs` landers, zeroed."""
-    vectors = -(-num_envs // 16)
-    stride = 16 * (vectors + 1 - vectors % 2)
+@shared
+def stride_of(num_envs: int) -> int:
+    """S: whole vectors, and an odd number of them, so that the same column of all rows is spread over the cache."""
+    vectors = (num_envs + 15) // 16
+    return 16 * (vectors + 1 - vectors % 2)
+
+
+_BYTES = 8 * (NUM_STREAM + 1) + 4 * (NUM_REAL + NUM_WHOLE)  # per column of S
+_CONTACT_REAL_BYTES, _CONTACT_WHOLE_BYTES = 4 * MAX_CONTACTS * NUM_CONTACT_REAL, 4 * MAX_CONTACTS * NUM_CONTACT_WHOLE
+
+
+def memory_size(num_envs: int) -> int:
+    """Bytes that the state of `num_envs` landers takes."""
+    return _BYTES * stride_of(num_envs) + (_CONTACT_REAL_BYTES + _CONTACT_WHOLE_BYTES) * num_envs
+
+
+@shared
+def unpack(memory: np.ndarray, num_envs: int) -> State:
+    """The fields of a state as views of its memory, uint8[memory_size(num_envs)].
+
+    Kernels take that one array: handing over each field by itself would cost a call more than the step of one lander.
+    """
+    columns = stride_of(num_envs)
+    end0 = 8 * NUM_STREAM * columns
+    end1 = end0 + 8 * columns
+    end2 = end1 + 4 * NUM_REAL * columns
+    end3 = end2 + 4 * NUM_WHOLE * columns
+    end4 = end3 + _CONTACT_REAL_BYTES * num_envs
+    end5 = end4 + _CONTACT_WHOLE_BYTES * num_envs
     return State(
-        real=np.zeros((NUM_REAL, stride), np.float32),
-        whole=np.zeros((NUM_WHOLE, stride), np.int32),
-        stream=np.zeros((NUM_STREAM, stride), np.uint64),
-        shaping=np.zeros(stride),
-        contact_real=np.zeros((num_envs, MAX_CONTACTS, NUM_CONTACT_REAL), np.float32),
-        contact_whole=np.zeros((num_envs, MAX_CONTACTS, NUM_CONTACT_WHOLE), np.int32),
+        real=memory[end1:end2].view(np.float32).reshape(NUM_REAL, columns),
+        whole=memory[end2:end3].view(np.int32).reshape(NUM_WHOLE, columns),
+        stream=memory[:end0].view(np.uint64).reshape(NUM_STREAM, columns),
+        shaping=memory[end0:end1].view(np.float64),
+        contact_real=memory[end3:end4].view(np.float32).reshape(num_envs, MAX_CONTACTS, NUM_CONTACT_REAL),
+        contact_whole=memory[end4:end5].view(np.int32).reshape(num_envs, MAX_CONTACTS, NUM_CONTACT_WHOLE),
     )
 
 
-def allocate_scratch() -> Scratch:
-    """One thread's scratch space."""
+SCRATCH_SIZE = 4 * (24 + 21 + 6 + 6 + 4 + MAX_CONTACTS * 32 + MAX_CONTACTS * 4)
+"""Bytes of a Scratch."""
+
+
+@shared
+def unpack_scratch(memory: np.ndarray) -> Scratch:
+    """The fields of a thread's scratch space as views of uint8[SCRATCH_SIZE]."""
+    end = 244 + 128 * MAX_CONTACTS
     return Scratch(
-        polygon=np.zeros((4, 6), np.float32),
-        simplex=np.zeros((3, 7), np.float32),
-        simplex_index=np.zeros((3, 2), np.int32),
-        saved_index=np.zeros((3, 2), np.int32),
-        alpha0=np.zeros(4, np.float32),
-        constraint=np.zeros((MAX_CONTACTS, 32), np.float32),
-        constraint_whole=np.zeros((MAX_CONTACTS, 4), np.int32),
+        polygon=memory[:96].view(np.float32).reshape(4, 6),
+        simplex=memory[96:180].view(np.float32).reshape(3, 7),
+        simplex_index=memory[180:204].view(np.int32).reshape(3, 2),
+        saved_index=memory[204:228].view(np.int32).reshape(3, 2),
+        alpha0=memory[228:244].view(np.float32),
+        constraint=memory[244:end].view(np.float32).reshape(MAX_CONTACTS, 32),
+        constraint_whole=memory[end : end + 16 * MAX_CONTACTS].view(np.int32).reshape(MAX_CONTACTS, 4),
     )
