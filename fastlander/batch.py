@@ -118,18 +118,10 @@ def return_leg_impulses(state, i):
 
 
 @inlined
-def solve_kind(state, members, count, gravity, limits, legs):
-    """All landers of one kind: in 32 lanes while there are enough, the last in 16 or 32, padded with copies of the last."""
+def pad(members, count):
+    """Fill up the last vector with copies of the last lander: it is stepped more than once, to the same end."""
     for k in range(count, count + 31 if count else 0):
         members[k] = members[count - 1]
-    start = 0
-    while start < count:
-        if count - start > 16:
-            solve_lanes(state, index32(members, start), gravity, limits, legs)
-            start += 32
-        else:
-            solve_lanes(state, index16(members, start), gravity, limits, legs)
-            start += 16
 
 
 @uncounted_kernel
@@ -152,10 +144,10 @@ def step_range(
     of Settings. actions: float64[N, 2], the discrete action in column 0. todo, fresh: bool[N]. workspace:
     uint8[workspace_size(last - first)]. obs: float32[N, 8]. reward: float64[N]. terminated, truncated: bool[N].
     """
-    state = unpack(memory, num_envs)
+    state, gravity = unpack(memory, num_envs), np.float32(numbers[1])
     members, engine, scratch = unpack_workspace(workspace, last - first)
     settings = Settings(
-        numbers[0] != 0, np.float32(numbers[1]), numbers[2] != 0, numbers[3], numbers[4], np.int64(numbers[5])
+        numbers[0] != 0, gravity, numbers[2] != 0, numbers[3], numbers[4], np.int64(numbers[5])
     )
     free, limited, legs, general = 0, 0, 0, 0
     for i in range(first, last):
@@ -185,20 +177,41 @@ def step_range(
             members[GENERAL, general] = i
             general += 1
 
-    left, there = free % 16, limited % 16
-    if left and there and left + there <= 16:
-        for k in range(left):
-            members[LIMITED, limited + k] = members[FREE, free - left + k]
-        free, limited = free - left, limited + left
-    solve_kind(state, members[FREE], free, settings.gravity, None, None)
-    solve_kind(state, members[LIMITED], limited, settings.gravity, 1, None)
-    solve_kind(state, members[LEGS], legs, settings.gravity, 1, 1)
+    # Whole vectors of 32 first. What is left goes with the next kind, which can do all that this one can: a vector takes
+    # as long for one lander as for sixteen.
+    start = 0
+    while free - start > 16:
+        pad(members[FREE], free)
+        solve_lanes(state, index32(members[FREE], start), gravity, None, None)
+        start += 32
+    for k in range(start, free):
+        members[LIMITED, limited] = members[FREE, k]
+        limited += 1
+    start = 0
+    if legs and limited + legs <= 16:
+        for k in range(limited):
+            members[LEGS, legs] = members[LIMITED, k]
+            state.whole[LEG_TOUCHES, members[LIMITED, k]] = NO
+            state.whole[LEG_TOUCHES + 1, members[LIMITED, k]] = NO
+            legs += 1
+        limited = 0
+    pad(members[LIMITED], limited)
+    while start < limited:
+        if limited - start > 16:
+            solve_lanes(state, index32(members[LIMITED], start), gravity, 1, None)
+            start += 32
+        else:
+            solve_lanes(state, index16(members[LIMITED], start), gravity, 1, None)
+            start += 16
+    pad(members[LEGS], legs)
+    for start in range(0, legs, 16):
+        solve_lanes(state, index16(members[LEGS], start), gravity, 1, 1)
     for k in range(legs):
         return_leg_impulses(state, members[LEGS, k])
     for k in range(general):
         i = members[GENERAL, k]
         if state.whole[AWAKE, i] or state.whole[AWAKE + 1, i] or state.whole[AWAKE + 2, i]:
-            solve_general(state, i, settings.gravity, scratch)
+            solve_general(state, i, gravity, scratch)
 
     for i in range(first, last):
         if not todo[i]:

@@ -17,9 +17,12 @@ from fastlander.physics.settings import (
     AABB_EXTENSION,
     JOINT0,
     JOINT1,
+    LANDER,
     LANDER_CENTER_Y,
     LANDER_INV_INERTIA,
     LANDER_INV_MASS,
+    LEG0,
+    LEG1,
     ZERO,
 )
 from fastlander.physics.state import (
@@ -98,9 +101,9 @@ def reset(state, i, settings):
         stream[WIND_INDEX, i] = np.uint64(integers(stream, i, -9999, 9999))
         stream[TORQUE_INDEX, i] = np.uint64(integers(stream, i, -9999, 9999))
 
-    _place(state, i, 0, 1, W / 2, ZERO, Vec2(ZERO, LANDER_CENTER_Y))
-    _place(state, i, 1, None, W / 2 + LEG_AWAY / SCALE, JOINT0.reference_angle, Vec2(ZERO, ZERO))
-    _place(state, i, 2, None, W / 2 - LEG_AWAY / SCALE, JOINT1.reference_angle, Vec2(ZERO, ZERO))
+    _place(state, i, LANDER, 1, W / 2, ZERO, Vec2(ZERO, LANDER_CENTER_Y))
+    _place(state, i, LEG0, None, W / 2 + LEG_AWAY / SCALE, JOINT0.reference_angle, Vec2(ZERO, ZERO))
+    _place(state, i, LEG1, None, W / 2 - LEG_AWAY / SCALE, JOINT1.reference_angle, Vec2(ZERO, ZERO))
     for k in range(8):
         real[IMPULSE + k, i] = ZERO
     for k in range(2):

@@ -7,6 +7,11 @@ from fastlander.physics.settings import (
     NO,
     JOINT0,
     JOINT1,
+    JOINT_NUMBER0,
+    JOINT_NUMBER1,
+    LANDER,
+    LEG0,
+    LEG1,
     LANDER_CENTER_Y,
     LANDER_INV_INERTIA,
     LANDER_INV_MASS,
@@ -121,7 +126,7 @@ def integrate_position(c, v, h):
 @inlined
 def fall_asleep(state, index, solved, v0, v1, v2):
     """The end of b2Island::Solve: sleep times, and bodies at rest for half a second put to sleep. Velocities after it."""
-    t0, t1, t2 = rest_time(state, 0, index, v0), rest_time(state, 1, index, v1), rest_time(state, 2, index, v2)
+    t0, t1, t2 = rest_time(state, LANDER, index, v0), rest_time(state, LEG0, index, v1), rest_time(state, LEG1, index, v2)
     asleep = (minimum(minimum(t0, t1), t2) >= TIME_TO_SLEEP) & solved
     scatter(state.real, SLEEP_TIME, index, where(asleep, ZERO, t0))
     scatter(state.real, SLEEP_TIME + 1, index, where(asleep, ZERO, t1))
@@ -182,7 +187,7 @@ def begin_joints(state, index, q0, q1, q2, c0, c1, c2, v0, v1, v2, leg1_first):
     state0, state1 = limit_state(JOINT0, c0.a, c1.a), limit_state(JOINT1, c0.a, c2.a)
     scatter(state.whole, LIMIT_STATE, index, state0)
     scatter(state.whole, LIMIT_STATE + 1, index, state1)
-    impulse0, impulse1 = load_impulse(state, 0, index), load_impulse(state, 1, index)
+    impulse0, impulse1 = load_impulse(state, JOINT_NUMBER0, index), load_impulse(state, JOINT_NUMBER1, index)
     if leg1_first:
         joint1, v0, v2, impulse1 = init_velocity_constraints(JOINT1, q0, q2, v0, v2, impulse1, old1, state1)
         joint0, v0, v1, impulse0 = init_velocity_constraints(JOINT0, q0, q1, v0, v1, impulse0, old0, state0)

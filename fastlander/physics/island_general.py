@@ -36,6 +36,8 @@ from fastlander.physics.settings import (
     BAUMGARTE,
     JOINT0,
     JOINT1,
+    JOINT_NUMBER0,
+    JOINT_NUMBER1,
     LANDER,
     LANDER_CENTER_Y,
     LANDER_FRICTION,
@@ -239,11 +241,11 @@ def solve_general(state, i, gravity, scratch):
             state.whole[AWAKE + body, i] = 1
             state.real[SLEEP_TIME + body, i] = ZERO
 
-    start0, start1, start2 = load_motion(state, POSITION, 0, i), load_motion(state, POSITION, 1, i), load_motion(state, POSITION, 2, i)
-    q0, q1, q2 = load_rotation(state, 0, i), load_rotation(state, 1, i), load_rotation(state, 2, i)
-    v0 = integrate_lander_velocity(state, i, load_motion(state, VELOCITY, 0, i), gravity)
-    v1 = integrate_leg_velocity(load_motion(state, VELOCITY, 1, i), gravity)
-    v2 = integrate_leg_velocity(load_motion(state, VELOCITY, 2, i), gravity)
+    start0, start1, start2 = load_motion(state, POSITION, LANDER, i), load_motion(state, POSITION, LEG0, i), load_motion(state, POSITION, LEG1, i)
+    q0, q1, q2 = load_rotation(state, LANDER, i), load_rotation(state, LEG0, i), load_rotation(state, LEG1, i)
+    v0 = integrate_lander_velocity(state, i, load_motion(state, VELOCITY, LANDER, i), gravity)
+    v1 = integrate_leg_velocity(load_motion(state, VELOCITY, LEG0, i), gravity)
+    v2 = integrate_leg_velocity(load_motion(state, VELOCITY, LEG1, i), gravity)
     constraint, counts = scratch.constraint, scratch.constraint_whole
     for k in range(count):
         body = state.contact_whole[i, counts[k, _SLOT], BODY]
@@ -267,8 +269,8 @@ def solve_general(state, i, gravity, scratch):
             v0, v1, v2 = _replace(body, v, v0, v1, v2)
     for k in range(count):
         store_contact_impulses(state, i, constraint[k], counts[k])
-    store_impulse(state, 0, i, impulse0)
-    store_impulse(state, 1, i, impulse1)
+    store_impulse(state, JOINT_NUMBER0, i, impulse0)
+    store_impulse(state, JOINT_NUMBER1, i, impulse1)
 
     c0, v0 = integrate_position(start0, v0, TIME_STEP)
     c1, v1 = integrate_position(start1, v1, TIME_STEP)
@@ -292,9 +294,9 @@ def solve_general(state, i, gravity, scratch):
             break
 
     v0, v1, v2 = fall_asleep(state, i, solved, v0, v1, v2)
-    move_body(state, i, 0, 1, Vec2(ZERO, LANDER_CENTER_Y), q0, start0, c0, v0)
-    move_body(state, i, 1, None, Vec2(ZERO, ZERO), q1, start1, c1, v1)
-    move_body(state, i, 2, None, Vec2(ZERO, ZERO), q2, start2, c2, v2)
+    move_body(state, i, LANDER, 1, Vec2(ZERO, LANDER_CENTER_Y), q0, start0, c0, v0)
+    move_body(state, i, LEG0, None, Vec2(ZERO, ZERO), q1, start1, c1, v1)
+    move_body(state, i, LEG1, None, Vec2(ZERO, ZERO), q2, start2, c2, v2)
 
 
 @inlined

@@ -35,7 +35,12 @@ from fastlander.physics.settings import (
     BAUMGARTE,
     JOINT0,
     JOINT1,
+    JOINT_NUMBER0,
+    JOINT_NUMBER1,
+    LANDER,
     LANDER_CENTER_Y,
+    LEG0,
+    LEG1,
     LEG_INV_INERTIA,
     LEG_INV_MASS,
     MINIMUM_SEPARATION,
@@ -120,16 +125,16 @@ def solve_lanes(state, index, gravity, limits, legs):
 
     limits, legs: None promises that no joint is at a limit, that no leg touches; the solver then leaves that out.
     """
-    start0 = load_motion(state, POSITION, 0, index)
-    start1, start2 = load_motion(state, POSITION, 1, index), load_motion(state, POSITION, 2, index)
-    q0, q1, q2 = load_rotation(state, 0, index), load_rotation(state, 1, index), load_rotation(state, 2, index)
-    v0 = integrate_lander_velocity(state, index, load_motion(state, VELOCITY, 0, index), gravity)
-    v1 = integrate_leg_velocity(load_motion(state, VELOCITY, 1, index), gravity)
-    v2 = integrate_leg_velocity(load_motion(state, VELOCITY, 2, index), gravity)
+    start0 = load_motion(state, POSITION, LANDER, index)
+    start1, start2 = load_motion(state, POSITION, LEG0, index), load_motion(state, POSITION, LEG1, index)
+    q0, q1, q2 = load_rotation(state, LANDER, index), load_rotation(state, LEG0, index), load_rotation(state, LEG1, index)
+    v0 = integrate_lander_velocity(state, index, load_motion(state, VELOCITY, LANDER, index), gravity)
+    v1 = integrate_leg_velocity(load_motion(state, VELOCITY, LEG0, index), gravity)
+    v2 = integrate_leg_velocity(load_motion(state, VELOCITY, LEG1, index), gravity)
     mass, inertia = LEG_INV_MASS, LEG_INV_INERTIA
     if legs is not None:
-        touches2, manifold2, local2, normal_impulse2, tangent_impulse2, friction2 = load_leg_contact(state, 1, index)
-        touches1, manifold1, local1, normal_impulse1, tangent_impulse1, friction1 = load_leg_contact(state, 0, index)
+        touches2, manifold2, local2, normal_impulse2, tangent_impulse2, friction2 = load_leg_contact(state, JOINT_NUMBER1, index)
+        touches1, manifold1, local1, normal_impulse1, tangent_impulse1, friction1 = load_leg_contact(state, JOINT_NUMBER0, index)
         normal2, point2 = begin_contact(manifold2, local2, q2, start2)
         normal1, point1 = begin_contact(manifold1, local1, q1, start1)
         v2 = select(touches2, warm_start(normal2, point2, v2, normal_impulse2, tangent_impulse2, mass, inertia), v2)
@@ -146,11 +151,11 @@ def solve_lanes(state, index, gravity, limits, legs):
             v1, normal_impulse1, tangent_impulse1 = solve_leg_contact(
                 touches1, normal1, point1, v1, normal_impulse1, tangent_impulse1, friction1
             )
-    store_impulse(state, 0, index, impulse0)
-    store_impulse(state, 1, index, impulse1)
+    store_impulse(state, JOINT_NUMBER0, index, impulse0)
+    store_impulse(state, JOINT_NUMBER1, index, impulse1)
     if legs is not None:
-        store_leg_contact(state, 0, index, normal_impulse1, tangent_impulse1)
-        store_leg_contact(state, 1, index, normal_impulse2, tangent_impulse2)
+        store_leg_contact(state, JOINT_NUMBER0, index, normal_impulse1, tangent_impulse1)
+        store_leg_contact(state, JOINT_NUMBER1, index, normal_impulse2, tangent_impulse2)
 
     c0, v0 = integrate_position(start0, v0, TIME_STEP)
     c1, v1 = integrate_position(start1, v1, TIME_STEP)
@@ -170,6 +175,6 @@ def solve_lanes(state, index, gravity, limits, legs):
             break
 
     v0, v1, v2 = fall_asleep(state, index, solved, v0, v1, v2)
-    move_body(state, index, 0, 1, Vec2(ZERO, LANDER_CENTER_Y), q0, start0, c0, v0)
-    move_body(state, index, 1, None, _NOWHERE, q1, start1, c1, v1)
-    move_body(state, index, 2, None, _NOWHERE, q2, start2, c2, v2)
+    move_body(state, index, LANDER, 1, Vec2(ZERO, LANDER_CENTER_Y), q0, start0, c0, v0)
+    move_body(state, index, LEG0, None, _NOWHERE, q1, start1, c1, v1)
+    move_body(state, index, LEG1, None, _NOWHERE, q2, start2, c2, v2)

@@ -108,6 +108,7 @@ MAX_MOTOR_IMPULSE = TIME_STEP * np.float32(40)  # N m s: h * maxMotorTorque
 JOINT_INERTIA = LANDER_INV_INERTIA + LEG_INV_INERTIA
 MOTOR_MASS = ONE / JOINT_INERTIA
 
+JOINT_NUMBER0, JOINT_NUMBER1 = np.int64(0), np.int64(1)
 INACTIVE, AT_LOWER, AT_UPPER = np.int32(0), np.int32(1), np.int32(2)  # b2LimitState
 
 NO, YES = np.int32(0), np.int32(1)  # how int32 rows hold a flag

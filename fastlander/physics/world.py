@@ -263,7 +263,7 @@ def solve_toi_island(state, i, body, count, h, scratch):
     p1 = origin_of(start, q1, center_of(body))
     q2 = Rot(state.real[ROTATION + 2 * body, i], state.real[ROTATION + 2 * body + 1, i])
     p2 = Vec2(state.real[ORIGIN + 2 * body, i], state.real[ORIGIN + 2 * body + 1, i])
-    if body == 0:
-        synchronize(state, i, body, 1, q1, p1, q2, p2)
+    if body == LANDER:
+        synchronize(state, i, LANDER, 1, q1, p1, q2, p2)
     else:
-        synchronize(state, i, body, None, q1, p1, q2, p2)
+        synchronize(state, i, np.int64(body), None, q1, p1, q2, p2)
