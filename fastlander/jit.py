@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numba
 import numba.extending
 
+from fastlander.part_compiler import PartCompiler
+
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # Where nothing is allocated no reference has to be counted ("_nrt"); in the physics the counting cost as much as the rest.
 _UNCOUNTED = {**_OPTIONS, "_nrt": False}
@@ -38,12 +40,12 @@ def _cached(function: Callable, options: dict[str, bool]) -> Callable:
 
 def inlined(function: Callable) -> Callable:
     """A part of kernels, compiled into each of them for the number types it is called with: scalars or lanes."""
-    return numba.njit(forceinline=True, **_INTERNAL)(function)
+    return numba.njit(forceinline=True, pipeline_class=PartCompiler, **_INTERNAL)(function)
 
 
 def part(function: Callable) -> Callable:
     """A part of kernels that stays a function of its own: big, rarely run, or called from several places."""
-    return numba.njit(**_INTERNAL)(function)
+    return numba.njit(pipeline_class=PartCompiler, **_INTERNAL)(function)
 
 
 def shared(function: Callable) -> Callable:
