@@ -259,10 +259,10 @@ def solve_general(state, i, gravity, scratch):
     )
     for _ in range(VELOCITY_ITERATIONS):
         if leg1_first:
-            v0, v2, impulse1 = solve_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
-        v0, v1, impulse0 = solve_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
+            v0, v2, impulse1, _ = solve_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
+        v0, v1, impulse0, _ = solve_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
         if not leg1_first:
-            v0, v2, impulse1 = solve_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
+            v0, v2, impulse1, _ = solve_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
         for k in range(count):
             body = state.contact_whole[i, counts[k, _SLOT], BODY]
             v = solve_contact(constraint[k], counts[k], body, _pick(body, v0, v1, v2))

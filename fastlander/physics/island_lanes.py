@@ -27,6 +27,7 @@ from fastlander.physics.island import (
     store_impulse,
 )
 from fastlander.physics.revolute_joint import (
+    Impulse,
     solve_free_velocity_constraints,
     solve_position_constraints,
     solve_velocity_constraints,
@@ -50,10 +51,11 @@ from fastlander.physics.settings import (
     ZERO,
 )
 from fastlander.physics.state import LEG_CONTACT, LEG_TOUCHES, POSITION, VELOCITY
-from fastlander.physics.vector_math import Motion, Vec2, minimum
-from fastlander.simd import all_lanes, gather, scatter, where
+from fastlander.physics.vector_math import Motion, Vec2, maximum, minimum
+from fastlander.simd import all_lanes, any_lane, bits, gather, scatter, where
 
 _NOWHERE = Vec2(ZERO, ZERO)
+FIRST_CHECK = 6  # iterations before the first look for a cycle; each later one comes after twice as many
 
 
 @inlined
@@ -108,14 +110,67 @@ def solve_leg_position(touches, manifold, local, c, least):
 
 
 @inlined
-def solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1, limits):
-    """One velocity iteration of both joints, joint 1 first."""
-    if limits is None:
-        v0, v2, impulse1 = solve_free_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
-        v0, v1, impulse0 = solve_free_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
-    else:
-        v0, v2, impulse1 = solve_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
-        v0, v1, impulse0 = solve_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
+def solve_free_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
+    """One velocity iteration of both joints, joint 1 first, at no limit."""
+    v0, v2, impulse1 = solve_free_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
+    v0, v1, impulse0 = solve_free_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
+    return v0, v1, v2, impulse0, impulse1
+
+
+@inlined
+def solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
+    """One velocity iteration of both joints, joint 1 first; and what it added to the impulses."""
+    v0, v2, impulse1, change1 = solve_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
+    v0, v1, impulse0, change0 = solve_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
+    return v0, v1, v2, impulse0, impulse1, change0, change1
+
+
+@inlined
+def same_bits(a, b):
+    """Mask: whether two Motions are the same, signs of zeros included."""
+    return (bits(a.x) == bits(b.x)) & (bits(a.y) == bits(b.y)) & (bits(a.a) == bits(b.a))
+
+
+@inlined
+def replay(joint, impulse, first, second, iterations):
+    """Add two iterations' changes in turn: (Impulse, mask of those where a limit lets go on the way)."""
+    x, y, z = impulse.x, impulse.y, impulse.z
+    low, high = z, z
+    for _ in range(iterations // 2):
+        x, y, z = x + first.x, y + first.y, z + first.z
+        low, high = minimum(low, z), maximum(high, z)
+        x, y, z = x + second.x, y + second.y, z + second.z
+        low, high = minimum(low, z), maximum(high, z)
+    lets_go = ((low < ZERO) & joint.lower) | ((high > ZERO) & joint.upper)
+    return Impulse(x, y, z, impulse.motor), lets_go
+
+
+@inlined
+def solve_limited_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
+    """All velocity iterations of the joints of landers that touch nothing.
+
+    At its limits a joint often comes, within a few iterations, to where two iterations lead back to the same velocities
+    and motor impulses, to the bit. From there on each pair of iterations adds the same to the impulses, as long as no
+    limit lets go: where that is so in all lanes, only these sums are done for the iterations that are left.
+    """
+    iteration, check = 0, FIRST_CHECK
+    while iteration < VELOCITY_ITERATIONS:
+        if iteration != check:
+            v0, v1, v2, impulse0, impulse1, _, _ = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
+            iteration += 1
+            continue
+        u0, u1, u2, motor0, motor1 = v0, v1, v2, impulse0.motor, impulse1.motor
+        v0, v1, v2, impulse0, impulse1, a0, a1 = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
+        v0, v1, v2, impulse0, impulse1, b0, b1 = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
+        iteration += 2
+        check = 2 * iteration
+        cyclic = same_bits(u0, v0) & same_bits(u1, v1) & same_bits(u2, v2)
+        cyclic = cyclic & (bits(motor0) == bits(impulse0.motor)) & (bits(motor1) == bits(impulse1.motor))
+        if all_lanes(cyclic) and not any_lane(a0.released | a1.released | b0.released | b1.released):
+            end0, lets_go0 = replay(joint0, impulse0, a0, b0, VELOCITY_ITERATIONS - iteration)
+            end1, lets_go1 = replay(joint1, impulse1, a1, b1, VELOCITY_ITERATIONS - iteration)
+            if not any_lane(lets_go0 | lets_go1):
+                return v0, v1, v2, end0, end1
     return v0, v1, v2, impulse0, impulse1
 
 
@@ -142,9 +197,14 @@ def solve_lanes(state, index, gravity, limits, legs):
     joint0, joint1, impulse0, impulse1, v0, v1, v2 = begin_joints(
         state, index, q0, q1, q2, start0, start1, start2, v0, v1, v2, 1
     )
-    for _ in range(VELOCITY_ITERATIONS):
-        v0, v1, v2, impulse0, impulse1 = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1, limits)
-        if legs is not None:
+    if limits is None:
+        for _ in range(VELOCITY_ITERATIONS):
+            v0, v1, v2, impulse0, impulse1 = solve_free_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
+    elif legs is None:
+        v0, v1, v2, impulse0, impulse1 = solve_limited_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
+    else:
+        for _ in range(VELOCITY_ITERATIONS):
+            v0, v1, v2, impulse0, impulse1, _, _ = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
             v2, normal_impulse2, tangent_impulse2 = solve_leg_contact(
                 touches2, normal2, point2, v2, normal_impulse2, tangent_impulse2, friction2
             )

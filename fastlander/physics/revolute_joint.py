@@ -69,6 +69,15 @@ class Impulse(NamedTuple):
     motor: Any  # N m s
 
 
+class Change(NamedTuple):
+    """What one velocity iteration added to an Impulse."""
+
+    x: Any  # N s
+    y: Any
+    z: Any  # N m s
+    released: Any  # mask: the limit let go instead, and its impulse became 0
+
+
 @inlined
 def limit_state(definition, lander_angle, leg_angle):
     """Which limit the joint is at (int32): the part of InitVelocityConstraints that decides it."""
@@ -167,7 +176,10 @@ def solve_free_velocity_constraints(definition, joint, vA, vB, impulse):
 
 @inlined
 def solve_velocity_constraints(definition, joint, vA, vB, impulse):
-    """b2RevoluteJoint::SolveVelocityConstraints of a joint that is at a limit or not: (vA, vB, Impulse)."""
+    """b2RevoluteJoint::SolveVelocityConstraints of a joint that is at a limit or not.
+
+    Returns (vA, vB, Impulse, Change).
+    """
     wA, wB, motor = solve_motor(definition, vA, vB, impulse.motor)
     cdot = relative_velocity(joint, vA, wA, vB, wB)
     turn = wB - wA
@@ -184,12 +196,14 @@ def solve_velocity_constraints(definition, joint, vA, vB, impulse):
     z = -(joint.inverse33 * (joint.ex_x * yb_x + joint.ey_x * yb_y + joint.ez_x * yb_z))
     # The limit lets go where its impulse would pull; without a limit z is 0, and -z is what adds nothing to a turn.
     new = impulse.z + z
-    released = (joint.lower & (new < ZERO)) | (joint.upper & (new > ZERO)) | joint.free
+    lets_go = (joint.lower & (new < ZERO)) | (joint.upper & (new > ZERO))
+    released = lets_go | joint.free
     reduced = solve22(joint, -cdot.x + impulse.z * joint.rhs_x, -cdot.y + impulse.z * joint.rhs_y)
     x, y = where(released, reduced.x, x), where(released, reduced.y, y)
+    change = Change(x, y, where(joint.free, ZERO, z), lets_go)
     z, new = where(released, -impulse.z, z), where(released, ZERO, new)
     vA, vB = apply_impulse(joint, vA, wA, vB, wB, x, y, z)
-    return vA, vB, Impulse(impulse.x + x, impulse.y + y, new, motor)
+    return vA, vB, Impulse(impulse.x + x, impulse.y + y, new, motor), change
 
 
 @inlined
