@@ -1,10 +1,13 @@
 """fastlander: a vectorized, high-throughput DQN trainer for Gymnasium's LunarLander.
 
-Names are loaded when first used (PEP 562): `import fastlander` alone pulls in no torch, numba or matplotlib.
+Names are loaded when first used (PEP 562): `import fastlander` alone pulls in no torch, numba or matplotlib;
+it registers the native lander with Gymnasium.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from fastlander.registration import register
 
 __version__ = "0.1.0"
 
@@ -12,6 +15,7 @@ _HOME = {
     "Agent": "agent",
     "Config": "config",
     "DQN": "dqn",
+    "LunarLanderVectorEnv": "native_env",
     "QNetwork": "q_network",
     "ReplayBuffer": "replay_buffer",
     "Result": "trainer",
@@ -24,6 +28,7 @@ __all__ = [
     "DQN",
     "Agent",
     "Config",
+    "LunarLanderVectorEnv",
     "QNetwork",
     "ReplayBuffer",
     "Result",
@@ -37,11 +42,15 @@ if TYPE_CHECKING:
     from fastlander.agent import Agent
     from fastlander.config import Config
     from fastlander.dqn import DQN
+    from fastlander.native_env import LunarLanderVectorEnv
     from fastlander.q_network import QNetwork
     from fastlander.render import show
     from fastlander.replay_buffer import ReplayBuffer
     from fastlander.trainer import Result, Trainer
     from fastlander.vector_env import make_vec_env
+
+
+register()
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,8 @@ from fastlander import __version__
 COMMANDS = {
     "train": "train a DQN",
     "evaluate": "play greedy episodes with the policy of a run",
+    "verify": "compare the native lander with Gymnasium's on this machine",
+    "warmup": "compile every kernel ahead",
 }
 
 

@@ -30,8 +30,9 @@ class Config:
 
     env_id: str = "LunarLander-v3"
     """Gymnasium id of the environment: flat Box observations, Discrete actions."""
-    backend: Literal["sync", "async"] = "sync"
-    """What steps the environments: Gymnasium's SyncVectorEnv (one process) or AsyncVectorEnv (a process each)."""
+    backend: Literal["native", "sync", "async"] | None = None
+    """What steps the environments: the native lander, or Gymnasium's SyncVectorEnv (one process) or AsyncVectorEnv (a
+    process each); None is native for LunarLander, sync for others."""
     num_envs: Count = 32
     """Environments stepped together."""
     seed: Natural = 0
@@ -124,6 +125,8 @@ class Config:
         if self.epsilon_end > self.epsilon_start:
             got = f"{self.epsilon_end:g} with epsilon_start {self.epsilon_start:g}"
             raise InputError(f"epsilon_end must be at most epsilon_start, got {got}")
+        if self.backend == "native" and self.env_id not in LANDER_IDS:
+            raise InputError(f"backend must be sync or async for env_id {self.env_id!r}, got native (it knows only {LANDER_IDS[0]})")
         if self.mirror_augmentation and self.env_id not in LANDER_IDS:
             raise InputError(
                 f"mirror_augmentation must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_IDS[0]})"

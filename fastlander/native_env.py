@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from fastlander.batch import load_actions, step_range, workspace_size
+from fastlander.compile_notice import CompileNotice
 from fastlander.lander import FPS, OBSERVATION_SIZE
 from fastlander.physics.state import (
     BUFFERED,
@@ -263,6 +264,10 @@ class LunarLanderVectorEnv(VectorEnv):
                 self._memory, self.num_envs, self._numbers, first, last, self._actions, todo, fresh, workspace, *outputs
             )
 
+        if not step_range.signatures:  # the first call in this process compiles, or loads what an earlier one compiled
+            with CompileNotice():
+                load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
+                step(0, 0, self._ranges[0][2])
         if self._pool is None:
             step(*self._ranges[0])
             return

@@ -9,42 +9,52 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.config import current_env_id
+from fastlander.config import LANDER_IDS, current_env_id
 from fastlander.validation import Count, InputError, check
 
-BACKENDS = ("sync", "async")
+BACKENDS = ("native", "sync", "async")
 
 
 def make_vec_env(
     env_id: str = "LunarLander-v3",
     num_envs: int = 16,
     *,
-    backend: Literal["sync", "async"] = "sync",
+    backend: Literal["native", "sync", "async"] | None = None,
     autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
     max_episode_steps: int | None = None,
     **env_settings: Any,
 ) -> VectorEnv:
-    """N environments that step together, through Gymnasium's `make_vec`.
+    """N environments that step together: the native lander, or any other through Gymnasium's `make_vec`.
 
     Args:
         env_id: an id known to Gymnasium; LunarLander-v2 gives LunarLander-v3 and a warning.
         num_envs: N, at least 1.
-        backend: "sync" steps them one after the other, "async" in a process each.
+        backend: "native" is the lander of this package (the same steps to the bit, many at once); "sync" steps Gymnasium's
+            environments one after the other, "async" in a process each. None is native for a lander, else sync.
         autoreset_mode: SAME_STEP starts the next episode in the step that ended one and puts the true last observation
             in `info["final_obs"]`: every row of a step is a transition, none is made by a reset.
         max_episode_steps: cut (truncate) episodes there; None leaves the environment's own limit.
         **env_settings: for the environment itself, such as `gravity=-5.0`.
 
     Raises:
-        ValueError: an unknown id or backend, observations that are no flat Box, or actions that are no Discrete.
+        ValueError: an unknown id or backend, native for another environment, observations that are no flat Box, or
+            actions that are no Discrete.
     """
     num_envs = check("num_envs", Count, num_envs)
-    if backend not in BACKENDS:
+    if backend is not None and backend not in BACKENDS:
         raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if max_episode_steps is not None:
         env_settings["max_episode_steps"] = check("max_episode_steps", Count, max_episode_steps)
     env_id = current_env_id(env_id, stacklevel=3)
     find_spec(env_id)
+    if backend is None:
+        backend = "native" if env_id in LANDER_IDS else "sync"
+    if backend == "native":
+        if env_id not in LANDER_IDS:
+            raise InputError(f"backend must be sync or async for env_id {env_id!r}, got 'native' (it steps LunarLander only)")
+        from fastlander.native_env import LunarLanderVectorEnv  # kernels, which the other backends need not wait for
+
+        return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)
     try:
         env = gym.make_vec(
             env_id,

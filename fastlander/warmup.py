@@ -1,0 +1,72 @@
+"""`python -m fastlander.warmup`: compile every kernel ahead."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastlander.compile_notice import CompileNotice
+
+PROG = "fastlander warmup"
+
+
+def compile_everything() -> dict[str, float]:
+    """Compile (or load) every kernel of this package: seconds by group."""
+    seconds = {}
+    for name, work in {"lander": _lander, "buffer and learner": _learner}.items():
+        start = time.perf_counter()
+        with CompileNotice():
+            work()
+        seconds[name] = time.perf_counter() - start
+    return seconds
+
+
+def _lander() -> None:
+    from fastlander.native_env import LunarLanderVectorEnv
+
+    env = LunarLanderVectorEnv(1)
+    env.reset(seed=0)
+    env.step([0])
+    env.close()
+
+
+def _learner() -> None:
+    from fastlander.config import Config
+    from fastlander.trainer import Trainer
+
+    with tempfile.TemporaryDirectory() as directory:
+        Trainer(
+            Config(
+                num_envs=2,
+                total_timesteps=64,
+                learning_starts=16,
+                batch_size=16,
+                train_freq=2,
+                eval_episodes=1,
+                progress=False,
+                output_dir=f"{directory}/run",
+            )
+        ).run()
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Compile every kernel ahead, so that nothing has to be compiled later on this machine."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line: compile everything and say how long it took; exit status 0, or 2 for bad input."""
+    from fastlander.command_line import exit_status, parse
+
+    def run() -> int:
+        parse(Arguments, argv, PROG, {})
+        for name, seconds in compile_everything().items():
+            print(f"{name:<20}{seconds:6.1f} s")
+        return 0
+
+    return exit_status(PROG, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
