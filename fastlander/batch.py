@@ -28,6 +28,7 @@ from fastlander.physics.state import (
     POINT_COUNT,
     POSITION,
     SCRATCH_SIZE,
+    SHAPING,
     TOUCHING,
     Scratch,
     unpack,
@@ -138,17 +139,15 @@ def load_actions(actions, buffer):
 def step_range(
     memory, num_envs, numbers, first, last, actions, todo, fresh, workspace, obs, reward, terminated, truncated
 ):
-    """Step the landers i in [first, last) for which todo[i]; where fresh[i], reset them first, with the step that takes.
+    """Step the landers i in [first, last) for which todo[i]; where fresh[i], reset them, with the step that takes.
 
-    A fresh lander's reward and flags are left as they are. memory: uint8[memory_size(N)]. numbers: float64[6], the fields
-    of Settings. actions: float64[N, 2], the discrete action in column 0. todo, fresh: bool[N]. workspace:
+    A fresh lander's reward and flags are left as they are. memory: uint8[memory_size(N)]. numbers: float64[6], the
+    fields of Settings. actions: float64[N, 2], the discrete action in column 0. todo, fresh: bool[N]. workspace:
     uint8[workspace_size(last - first)]. obs: float32[N, 8]. reward: float64[N]. terminated, truncated: bool[N].
     """
     state, gravity = unpack(memory, num_envs), np.float32(numbers[1])
     members, engine, scratch = unpack_workspace(workspace, last - first)
-    settings = Settings(
-        numbers[0] != 0, gravity, numbers[2] != 0, numbers[3], numbers[4], np.int64(numbers[5])
-    )
+    settings = Settings(numbers[0] != 0, gravity, numbers[2] != 0, numbers[3], numbers[4], np.int64(numbers[5]))
     free, limited, legs, general = 0, 0, 0, 0
     for i in range(first, last):
         if not todo[i]:
@@ -177,8 +176,8 @@ def step_range(
             members[GENERAL, general] = i
             general += 1
 
-    # Whole vectors of 32 first. What is left goes with the next kind, which can do all that this one can: a vector takes
-    # as long for one lander as for sixteen.
+    # Whole vectors of 32 first. What is left goes with the next kind, which can do all that this one can: a vector
+    # takes as long for one lander as for sixteen.
     start = 0
     while free - start > 16:
         pad(members[FREE], free)
@@ -220,7 +219,7 @@ def step_range(
         if state.whole[NUM_CONTACTS, i]:
             solve_toi(state, i, scratch)
         if fresh[i]:
-            _, state.shaping[i] = observe(state, i, obs)
+            _, state.wide[SHAPING, i] = observe(state, i, obs)
             state.whole[ELAPSED, i] = 0
             for k in range(3):
                 state.real[FORCE + k, i] = ZERO

@@ -11,7 +11,7 @@ PATIENCE = 1.0  # s: loading from the cache takes less
 class CompileNotice:
     """Says on stderr that kernels are being compiled, if that takes more than a moment, and how long it took.
 
-    Garbage collection pauses meanwhile: walking over the compiler's many objects again and again takes a tenth of the time.
+    Garbage collection pauses meanwhile: walking over the compiler's many objects would take a tenth of the time.
     """
 
     def __enter__(self) -> "CompileNotice":

@@ -126,7 +126,7 @@ class Config:
             got = f"{self.epsilon_end:g} with epsilon_start {self.epsilon_start:g}"
             raise InputError(f"epsilon_end must be at most epsilon_start, got {got}")
         if self.backend == "native" and self.env_id not in LANDER_IDS:
-            raise InputError(f"backend must be sync or async for env_id {self.env_id!r}, got native (it knows only {LANDER_IDS[0]})")
+            raise InputError(f"backend must be sync or async for env_id {self.env_id!r}, got native")
         if self.mirror_augmentation and self.env_id not in LANDER_IDS:
             raise InputError(
                 f"mirror_augmentation must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_IDS[0]})"

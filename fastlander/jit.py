@@ -11,7 +11,7 @@ import numba.extending
 from fastlander.part_compiler import PartCompiler
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
-# Where nothing is allocated no reference has to be counted ("_nrt"); in the physics the counting cost as much as the rest.
+# Where nothing is allocated no reference has to be counted ("_nrt"); in the physics that cost as much as the rest.
 _UNCOUNTED = {**_OPTIONS, "_nrt": False}
 _INTERNAL = {**_UNCOUNTED, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
@@ -31,7 +31,7 @@ def _cached(function: Callable, options: dict[str, bool]) -> Callable:
         dispatcher = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # Numba found no place to write its cache: compile in each process instead.
         return numba.njit(**options)(function)
-    # Numba's own stamp covers the kernel's file alone: a kernel built from other modules would outlive a change in them.
+    # Numba's own stamp covers the kernel's file alone: a kernel built from others would outlive a change in them.
     index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if hasattr(index, "_source_stamp"):
         index._source_stamp = _package_stamp()

@@ -12,7 +12,6 @@ import numpy as np
 from fastlander.jit import inlined, part
 from fastlander.pcg64 import integers, uniform
 from fastlander.physics.broad_phase import compute_aabb
-from fastlander.physics.island import origin_of
 from fastlander.physics.settings import (
     AABB_EXTENSION,
     JOINT0,
@@ -31,6 +30,7 @@ from fastlander.physics.state import (
     ELAPSED,
     FAT_AABB,
     FORCE,
+    GROUND,
     GROUND_CONTACT,
     HEIGHT,
     IMPULSE,
@@ -40,6 +40,7 @@ from fastlander.physics.state import (
     ORIGIN,
     POSITION,
     ROTATION,
+    SHAPING,
     SLEEP_TIME,
     TOP,
     TORQUE_INDEX,
@@ -75,7 +76,7 @@ class Settings(NamedTuple):
 @part
 def reset(state, i, settings):
     """`LunarLander.reset` up to its first step: terrain, bodies, the initial push; draws from the lander's stream."""
-    real, whole, stream = state.real, state.whole, state.stream
+    real, wide, whole, stream = state.real, state.wide, state.whole, state.stream
     first, second, before, here = 0.0, 0.0, 0.0, 0.0  # heights 0, k - 1 and k, of which the helipad's five are level
     top = ZERO
     for k in range(CHUNKS + 1):
@@ -85,12 +86,13 @@ def reset(state, i, settings):
         if k == 0:
             first = after
         elif k > 1:
-            real[HEIGHT + k - 1, i] = np.float32(0.33 * (before + here + after))
+            wide[GROUND + k - 1, i] = 0.33 * (before + here + after)
         before, here = here, after
         if k == 1:
             second = after
-    real[HEIGHT, i] = np.float32(0.33 * (here + first + second))  # Python's height[-1] is the last
+    wide[GROUND, i] = 0.33 * (here + first + second)  # Python's height[-1] is the last
     for k in range(CHUNKS):
+        real[HEIGHT + k, i] = np.float32(wide[GROUND + k, i])
         top = max(top, real[HEIGHT + k, i])
     real[TOP, i] = top
 
@@ -112,7 +114,7 @@ def reset(state, i, settings):
     whole[CRASHED, i] = 0
     whole[NUM_CONTACTS, i] = 0
     whole[ELAPSED, i] = -1  # the step that reset takes is not counted
-    state.shaping[i] = 0.0
+    state.wide[SHAPING, i] = 0.0
 
 
 @inlined
@@ -248,8 +250,8 @@ def finish_step(state, i, settings, main_power, side_power, obs, reward, termina
     """The end of `LunarLander.step`, and of TimeLimit's: observation, reward, flags, into row i of the arrays."""
     whole = state.whole
     x, shaping = observe(state, i, obs)
-    gain = shaping - state.shaping[i]
-    state.shaping[i] = shaping
+    gain = shaping - state.wide[SHAPING, i]
+    state.wide[SHAPING, i] = shaping
     gain -= main_power * 0.30
     gain -= side_power * 0.03
     over = False

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -33,9 +33,10 @@ _NO_LIMIT = 2**31 - 2
 class LunarLanderVectorEnv(VectorEnv):
     """N LunarLander-v3 environments that step together, with the bits of Gymnasium's own.
 
-    What `gym.make_vec("LunarLander-v3", num_envs=N, vectorization_mode="sync")` gives, this gives: observations, rewards,
-    flags and infos, in all three autoreset modes, seed for seed. The physics is Box2D's, rewritten as Numba kernels that
-    step sixteen and more landers in one vector register (`fastlander.physics`); `python -m fastlander.verify` compares.
+    What `gym.make_vec("LunarLander-v3", num_envs=N, vectorization_mode="sync")` gives, this gives: observations,
+    rewards, flags and infos, in all three autoreset modes, seed for seed. The physics is Box2D's, rewritten as Numba
+    kernels that step sixteen and more landers in one vector register (`fastlander.physics`);
+    `python -m fastlander.verify` compares the two.
 
     Example:
         >>> import gymnasium as gym
@@ -43,7 +44,7 @@ class LunarLanderVectorEnv(VectorEnv):
         >>> obs, info = env.reset(seed=0)
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": FPS}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": FPS}
 
     def __init__(
         self,
@@ -107,7 +108,9 @@ class LunarLanderVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
-        self._numbers = np.array([self.continuous, gravity, enable_wind, wind_power, turbulence_power, limit], np.float64)
+        self._numbers = np.array(
+            [self.continuous, gravity, enable_wind, wind_power, turbulence_power, limit], np.float64
+        )
         self._memory = np.zeros(memory_size(self.num_envs), np.uint8)
         self._actions = np.zeros((self.num_envs, 2))
         self._all, self._none = np.ones(self.num_envs, bool), np.zeros(self.num_envs, bool)

@@ -1,7 +1,7 @@
 """How parts of kernels are compiled: to LLVM's intermediate form, not to machine code, which only the kernels need.
 
 Numba makes machine code of every function by itself before it inlines it; a physics of 300 little functions would take
-half again as long to compile. It uses Numba's documented pipeline customization, and inside it names that are not documented.
+half again as long to compile. This uses Numba's documented pipeline customization, and in it names that are not.
 """
 
 from numba import _dynfunc

@@ -30,11 +30,11 @@ def _advance(typing_context, high, low, increment_high, increment_low):
         def join(top, bottom):
             return builder.or_(builder.shl(builder.zext(top, wide), shift), builder.zext(bottom, wide))
 
-        state = builder.add(
-            builder.mul(join(args[0], args[1]), ir.Constant(wide, _MULTIPLIER)), join(args[2], args[3])
-        )
+        state = builder.add(builder.mul(join(args[0], args[1]), ir.Constant(wide, _MULTIPLIER)), join(args[2], args[3]))
         word = ir.IntType(64)
-        return cgutils.pack_array(builder, [builder.trunc(builder.lshr(state, shift), word), builder.trunc(state, word)])
+        return cgutils.pack_array(
+            builder, [builder.trunc(builder.lshr(state, shift), word), builder.trunc(state, word)]
+        )
 
     return result(high, low, increment_high, increment_low), generate
 

@@ -6,7 +6,7 @@ NATIVE_IDS = {"fastlander/LunarLander-v3": {}, "fastlander/LunarLanderContinuous
 
 
 def register() -> None:
-    """Tell Gymnasium: `make_vec` gives the native environment, `make` Gymnasium's own lander. Nothing is imported yet."""
+    """`make_vec` is to give the native environment, `make` Gymnasium's own lander. Neither is imported yet."""
     for env_id, settings in NATIVE_IDS.items():
         if env_id not in gym.registry:
             gym.register(

@@ -1,11 +1,13 @@
 """Gymnasium's picture of a native lander: its own renderer, shown the native state."""
 
+import itertools
+
 import numpy as np
 from gymnasium.envs.box2d.lunar_lander import LunarLander
 
 from fastlander.lander import CHUNKS, H, W
 from fastlander.physics.settings import NUM_BODIES
-from fastlander.physics.state import HEIGHT, ORIGIN, POSITION, State
+from fastlander.physics.state import GROUND, ORIGIN, POSITION, State
 
 
 class FrameRenderer:
@@ -22,8 +24,8 @@ class FrameRenderer:
         for body in range(NUM_BODIES):
             position = (float(real[ORIGIN + 2 * body]), float(real[ORIGIN + 2 * body + 1]))
             env.drawlist[body].transform = (position, float(real[POSITION + 3 * body + 2]))
-        ground = [(W / (CHUNKS - 1) * k, float(real[HEIGHT + k])) for k in range(CHUNKS)]
-        env.sky_polys = [[a, b, (b[0], H), (a[0], H)] for a, b in zip(ground, ground[1:], strict=False)]
+        ground = [(W / (CHUNKS - 1) * k, float(state.wide[GROUND + k, i])) for k in range(CHUNKS)]
+        env.sky_polys = [[a, b, (b[0], H), (a[0], H)] for a, b in itertools.pairwise(ground)]
         env._clean_particles(True)
         return env.render()
 

@@ -1,11 +1,11 @@
 """Explicit vectors for Numba kernels: 16 or 32 numbers that a kernel handles as one.
 
-A *lanes* value holds an LLVM vector (`<16 x float>` and the like). `+ - * /`, negation and comparisons act lane by lane with
-the rounding of the scalar operation; a comparison gives a mask; `where(mask, a, b)` selects. A float32 scalar beside a
-lanes value is broadcast. So a function written with these operators steps one lander when it is called with float32 and
-sixteen when it is called with lanes, to the same bits.
+A *lanes* value holds an LLVM vector (`<16 x float>` and the like). `+ - * /`, negation and comparisons act lane by lane
+with the rounding of the scalar operation; a comparison gives a mask; `where(mask, a, b)` selects. A float32 scalar
+beside a lanes value is broadcast. So a function written with these operators steps one lander when it is called with
+float32 and sixteen when it is called with lanes, to the same bits.
 
-`gather`, `scatter`, `where`, `any_lane`, `square_root`, `cast` accept both scalars and lanes.
+`gather`, `scatter`, `where`, `any_lane`, `square_root` and the casts accept both scalars and lanes.
 """
 
 import operator
@@ -91,7 +91,11 @@ def _arithmetic(real, whole):
     return lambda builder, lanes, a, b: getattr(builder, real if _is_real(lanes) else whole)(a, b)
 
 
-for _op, _names in {operator.add: ("fadd", "add"), operator.sub: ("fsub", "sub"), operator.mul: ("fmul", "mul")}.items():
+for _op, _names in {
+    operator.add: ("fadd", "add"),
+    operator.sub: ("fsub", "sub"),
+    operator.mul: ("fmul", "mul"),
+}.items():
     _register(_op, lambda lanes: lanes.element != "mask", lambda lanes: lanes, _arithmetic(*_names))
 _register(operator.truediv, _is_real, lambda lanes: lanes, lambda builder, lanes, a, b: builder.fdiv(a, b))
 
@@ -113,7 +117,9 @@ for _op, _symbol in {
     operator.eq: "==",
     operator.ne: "!=",
 }.items():
-    _register(_op, lambda lanes: lanes.element != "mask", lambda lanes: Lanes("mask", lanes.width), _comparison(_symbol))
+    _register(
+        _op, lambda lanes: lanes.element != "mask", lambda lanes: Lanes("mask", lanes.width), _comparison(_symbol)
+    )
 
 for _op, _name in {operator.and_: "and_", operator.or_: "or_", operator.xor: "xor"}.items():
     _register(_op, lambda lanes: not _is_real(lanes), lambda lanes: lanes, _arithmetic("", _name))
@@ -186,7 +192,11 @@ all_lanes = _reduction("and")
 @intrinsic
 def square_root(typing_context, x):
     """sqrt, correctly rounded, in the type of `x`."""
-    element = _ELEMENTS[x.element] if isinstance(x, Lanes) else {"float32": _ELEMENTS["f32"], "float64": _ELEMENTS["f64"]}[x.name]
+    element = (
+        _ELEMENTS[x.element]
+        if isinstance(x, Lanes)
+        else {"float32": _ELEMENTS["f32"], "float64": _ELEMENTS["f64"]}[x.name]
+    )
     suffix = "f32" if element == _ELEMENTS["f32"] else "f64"
 
     def generate(context, builder, sig, args):
@@ -290,7 +300,9 @@ def scatter(typing_context, array, row, index, value):
             builder.store(context.cast(builder, args[3], value, array.dtype), pointer)
             return context.get_dummy_value()
         pointer = _element_pointer(context, builder, array, args[0], args[1], row, ir.Constant(_I32, 0))
-        vector = _broadcast(context, builder, args[3], value, Lanes("f32" if array.dtype == types.float32 else "i32", index.width))
+        vector = _broadcast(
+            context, builder, args[3], value, Lanes("f32" if array.dtype == types.float32 else "i32", index.width)
+        )
         if isinstance(value, Lanes) and value.element == "mask":
             vector = builder.zext(args[3], ir.VectorType(_I32, index.width))
         for i in range(index.width):

@@ -29,8 +29,8 @@ def make_vec_env(
     Args:
         env_id: an id known to Gymnasium; LunarLander-v2 gives LunarLander-v3 and a warning.
         num_envs: N, at least 1.
-        backend: "native" is the lander of this package (the same steps to the bit, many at once); "sync" steps Gymnasium's
-            environments one after the other, "async" in a process each. None is native for a lander, else sync.
+        backend: "native" is the lander of this package (the same steps to the bit, many at once); "sync" steps
+            Gymnasium's environments one after the other, "async" in a process each. None is native or sync.
         autoreset_mode: SAME_STEP starts the next episode in the step that ended one and puts the true last observation
             in `info["final_obs"]`: every row of a step is a transition, none is made by a reset.
         max_episode_steps: cut (truncate) episodes there; None leaves the environment's own limit.
@@ -51,7 +51,7 @@ def make_vec_env(
         backend = "native" if env_id in LANDER_IDS else "sync"
     if backend == "native":
         if env_id not in LANDER_IDS:
-            raise InputError(f"backend must be sync or async for env_id {env_id!r}, got 'native' (it steps LunarLander only)")
+            raise InputError(f"backend must be sync or async for env_id {env_id!r}, got 'native'")
         from fastlander.native_env import LunarLanderVectorEnv  # kernels, which the other backends need not wait for
 
         return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)

@@ -122,9 +122,7 @@ def compare(group: Group, seeds: Sequence[int], num_envs: int, num_threads: int 
     idle = [0.0, 0.0] if native.continuous else 0
     begin(np.ones(num_envs, bool))
     while any(seed is not None for seed in playing):
-        actions = [
-            idle if s is None else group.policy(singles[i], obs[i], s, rngs[i]) for i, s in enumerate(playing)
-        ]
+        actions = [idle if s is None else group.policy(singles[i], obs[i], s, rngs[i]) for i, s in enumerate(playing)]
         native_obs, reward, terminated, truncated, _ = native.step(np.asarray(actions))
         ended = terminated | truncated
         for i in range(num_envs):

@@ -3,12 +3,14 @@ import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from fastlander import make_vec_env
+from fastlander import Config, LunarLanderVectorEnv, make_vec_env
 from fastlander.vector_env import final_observations
 
 
-@pytest.mark.parametrize(("backend", "kind"), [("sync", SyncVectorEnv), ("async", AsyncVectorEnv)])
-def test_both_backends_step_the_landers_that_single_environments_do(backend, kind):
+@pytest.mark.parametrize(
+    ("backend", "kind"), [("native", LunarLanderVectorEnv), ("sync", SyncVectorEnv), ("async", AsyncVectorEnv)]
+)
+def test_all_backends_step_the_landers_that_single_environments_do(backend, kind):
     seeds, limit = [3, 1, 4], 60
     env = make_vec_env("LunarLander-v3", 3, backend=backend, max_episode_steps=limit)
     assert isinstance(env, kind)
@@ -38,12 +40,12 @@ def test_lunar_lander_v2_gives_v3_with_one_warning():
         env = make_vec_env("LunarLander-v2", 1)
     assert len(caught) == 1
     assert caught[0].filename == __file__
-    assert env.envs[0].spec.id == "LunarLander-v3"
+    assert isinstance(env, LunarLanderVectorEnv)
     env.close()
 
 
 def test_environment_settings_reach_the_environment():
-    env = make_vec_env(num_envs=2, gravity=-5.0)
+    env = make_vec_env(num_envs=2, backend="sync", gravity=-5.0)
     assert env.get_attr("gravity") == (-5.0, -5.0)
     assert env.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     env.close()
@@ -73,8 +75,12 @@ def test_other_environments_get_a_line_that_names_the_reason(env_id, line):
 def test_other_bad_input():
     with pytest.raises(ValueError, match="num_envs must be an integer of at least 1, got 0"):
         make_vec_env(num_envs=0)
-    with pytest.raises(ValueError, match="backend must be one of sync, async, got 'ray'"):
+    with pytest.raises(ValueError, match="backend must be one of native, sync, async, got 'ray'"):
         make_vec_env(backend="ray")
+    with pytest.raises(ValueError, match="backend must be sync or async for env_id 'CartPole-v1', got 'native'"):
+        make_vec_env("CartPole-v1", backend="native")
+    with pytest.raises(ValueError, match="backend must be sync or async for env_id 'CartPole-v1', got native"):
+        Config(env_id="CartPole-v1", backend="native")
     with pytest.raises(ValueError, match="max_episode_steps must be an integer of at least 1, got 0"):
         make_vec_env(max_episode_steps=0)
 

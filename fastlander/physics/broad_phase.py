@@ -1,7 +1,7 @@
 """Which bodies are near which edges: Box2D 2.3, `b2BroadPhase`, `b2DynamicTree::MoveProxy`, `b2Fixture::Synchronize`.
 
-The tree itself is not needed. Proxy ids never change (edges, then the lander, then the legs) and pairs are handled in their
-order, so comparing each moved body with each edge finds the same contacts in the same order.
+The tree itself is not needed. Proxy ids never change (edges, then the lander, then the legs) and pairs are handled in
+their order, so comparing each moved body with each edge finds the same contacts in the same order.
 """
 
 from typing import Any, NamedTuple
@@ -50,13 +50,14 @@ def compute_aabb(is_lander, q, p):
         lower = Vec2(minimum(lower.x, v.x), minimum(lower.y, v.y))
         upper = Vec2(maximum(upper.x, v.x), maximum(upper.y, v.y))
     return AABB(
-        Vec2(lower.x - POLYGON_RADIUS, lower.y - POLYGON_RADIUS), Vec2(upper.x + POLYGON_RADIUS, upper.y + POLYGON_RADIUS)
+        Vec2(lower.x - POLYGON_RADIUS, lower.y - POLYGON_RADIUS),
+        Vec2(upper.x + POLYGON_RADIUS, upper.y + POLYGON_RADIUS),
     )
 
 
 @inlined
 def synchronize(state, index, body, is_lander, q1, p1, q2, p2):
-    """b2Fixture::Synchronize and MoveProxy: a fat AABB that still holds the swept body stays; else the body has moved."""
+    """b2Fixture::Synchronize and MoveProxy: a fat AABB that holds the swept body stays; else the body has moved."""
     a, b = compute_aabb(is_lander, q1, p1), compute_aabb(is_lander, q2, p2)
     lower = Vec2(minimum(a.lower.x, b.lower.x), minimum(a.lower.y, b.lower.y))
     upper = Vec2(maximum(a.upper.x, b.upper.x), maximum(a.upper.y, b.upper.y))
@@ -127,7 +128,7 @@ def has_contact(state, i, edge, body):
 
 @part
 def find_new_contacts(state, i):
-    """b2ContactManager::FindNewContacts: a contact for each new pair of a moved body and an edge, by edge, then body."""
+    """b2ContactManager::FindNewContacts: a contact for each new pair of an edge and a moved body, in that order."""
     for edge in range(NUM_EDGES):
         for body in range(NUM_BODIES):
             moved = state.whole[MOVED + body, i] != 0

@@ -1,4 +1,4 @@
-"""How far an edge of the moon is from a body: Box2D 2.3, `b2Distance.cpp` (the GJK algorithm), without radii; scalars only."""
+"""How far an edge of the moon is from a body: Box2D 2.3, `b2Distance.cpp` (GJK), without radii; scalars only."""
 
 from typing import NamedTuple
 
@@ -191,13 +191,10 @@ def distance(cache, v1, v2, body, q, p, scratch):
             d = Vec2(-s[0, _W], -s[0, _W + 1])
         else:
             e12 = sub(_w(s, 1), _w(s, 0))
-            if cross(e12, Vec2(-s[0, _W], -s[0, _W + 1])) > ZERO:
-                d = Vec2(-e12.y, e12.x)
-            else:
-                d = Vec2(e12.y, -e12.x)
+            d = Vec2(-e12.y, e12.x) if cross(e12, Vec2(-s[0, _W], -s[0, _W + 1])) > ZERO else Vec2(e12.y, -e12.x)
         if dot(d, d) < EPSILON * EPSILON:
             break
-        # The moon's inverse rotation: b2MulT with sin 0 = 0 changes at most the sign of a zero, which no comparison sees.
+        # b2MulT with the moon's sin 0 = 0 changes at most the sign of a zero, which no comparison sees.
         on_edge = edge_support(v1, v2, moon_rotate(Vec2(-d.x, -d.y)))
         on_body = body_support(body, rotate_inverse(q, d))
         _set_vertex(s, index, count, v1, v2, body, q, p, on_edge, on_body, ZERO)

@@ -1,25 +1,26 @@
 """One step of three bodies and two joints: Box2D 2.3, `b2Island.cpp`. The pieces are generic over scalars and lanes."""
 
 from fastlander.jit import inlined
+from fastlander.physics.broad_phase import synchronize
 from fastlander.physics.revolute_joint import Impulse, init_velocity_constraints, limit_state
 from fastlander.physics.settings import (
     ANGULAR_SLEEP_TOLERANCE_SQUARED,
-    NO,
     JOINT0,
     JOINT1,
     JOINT_NUMBER0,
     JOINT_NUMBER1,
     LANDER,
-    LEG0,
-    LEG1,
     LANDER_CENTER_Y,
     LANDER_INV_INERTIA,
     LANDER_INV_MASS,
+    LEG0,
+    LEG1,
     LINEAR_SLEEP_TOLERANCE_SQUARED,
     MAX_ROTATION,
     MAX_ROTATION_SQUARED,
     MAX_TRANSLATION,
     MAX_TRANSLATION_SQUARED,
+    NO,
     NUM_BODIES,
     TIME_STEP,
     TIME_TO_SLEEP,
@@ -38,7 +39,6 @@ from fastlander.physics.state import (
     SLEEP_TIME,
     VELOCITY,
 )
-from fastlander.physics.broad_phase import synchronize
 from fastlander.physics.vector_math import Motion, Rot, Vec2, absolute, dot, length, minimum, rotate, rotation
 from fastlander.simd import gather, scatter, where
 
@@ -47,7 +47,9 @@ from fastlander.simd import gather, scatter, where
 def load_motion(state, row, body, index):
     """A Motion from rows of the state."""
     row = row + 3 * body
-    return Motion(gather(state.real, row, index), gather(state.real, row + 1, index), gather(state.real, row + 2, index))
+    return Motion(
+        gather(state.real, row, index), gather(state.real, row + 1, index), gather(state.real, row + 2, index)
+    )
 
 
 @inlined
@@ -125,8 +127,12 @@ def integrate_position(c, v, h):
 
 @inlined
 def fall_asleep(state, index, solved, v0, v1, v2):
-    """The end of b2Island::Solve: sleep times, and bodies at rest for half a second put to sleep. Velocities after it."""
-    t0, t1, t2 = rest_time(state, LANDER, index, v0), rest_time(state, LEG0, index, v1), rest_time(state, LEG1, index, v2)
+    """The end of b2Island::Solve: sleep times, and bodies at rest for half a second put to sleep. The velocities."""
+    t0, t1, t2 = (
+        rest_time(state, LANDER, index, v0),
+        rest_time(state, LEG0, index, v1),
+        rest_time(state, LEG1, index, v2),
+    )
     asleep = (minimum(minimum(t0, t1), t2) >= TIME_TO_SLEEP) & solved
     scatter(state.real, SLEEP_TIME, index, where(asleep, ZERO, t0))
     scatter(state.real, SLEEP_TIME + 1, index, where(asleep, ZERO, t1))

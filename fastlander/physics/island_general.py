@@ -3,8 +3,6 @@
 `island_lanes` is its fast form for the common situations.
 """
 
-import numpy as np
-
 from fastlander.jit import inlined, part
 from fastlander.physics.contact_solver import (
     Manifold,
@@ -106,7 +104,7 @@ def load_manifold(real, whole):
 
 @inlined
 def add_body_contacts(state, i, body, scratch, count):
-    """The body's contacts that enter the island, newest first, as b2World::Solve visits them; how many there are now."""
+    """The body's contacts that enter the island, newest first, as b2World::Solve visits them: how many now."""
     for slot in range(state.whole[NUM_CONTACTS, i] - 1, -1, -1):
         whole = state.contact_whole[i, slot]
         if whole[BODY] == body and whole[ENABLED] and whole[TOUCHING]:
@@ -166,7 +164,9 @@ def warm_start_contact(constraint, counts, body, v):
     mB, iB = mass_of(body)
     normal = Vec2(constraint[_NORMAL], constraint[_NORMAL + 1])
     for k in range(counts[_SOLVED_POINTS]):
-        v = warm_start(normal, load_point(constraint, k), v, constraint[_IMPULSE + 2 * k], constraint[_IMPULSE + 2 * k + 1], mB, iB)
+        v = warm_start(
+            normal, load_point(constraint, k), v, constraint[_IMPULSE + 2 * k], constraint[_IMPULSE + 2 * k + 1], mB, iB
+        )
     return v
 
 
@@ -187,7 +187,17 @@ def solve_contact(constraint, counts, body, v):
     else:
         k11, k12, k22 = constraint[_K11], constraint[_K12], constraint[_K22]
         v, impulse, second = solve_normal_block(
-            normal, load_point(constraint, 0), load_point(constraint, 1), v, constraint[_IMPULSE], constraint[_IMPULSE + 2], k11, k12, k22, mB, iB
+            normal,
+            load_point(constraint, 0),
+            load_point(constraint, 1),
+            v,
+            constraint[_IMPULSE],
+            constraint[_IMPULSE + 2],
+            k11,
+            k12,
+            k22,
+            mB,
+            iB,
         )
         constraint[_IMPULSE], constraint[_IMPULSE + 2] = impulse, second
     return v
@@ -212,7 +222,10 @@ def store_contact_impulses(state, i, constraint, counts):
     """b2ContactSolver::StoreImpulses for one contact."""
     real = state.contact_real[i, counts[_SLOT]]
     for k in range(counts[_SOLVED_POINTS]):
-        real[POINT + 4 * k + 2], real[POINT + 4 * k + 3] = constraint[_IMPULSE + 2 * k], constraint[_IMPULSE + 2 * k + 1]
+        real[POINT + 4 * k + 2], real[POINT + 4 * k + 3] = (
+            constraint[_IMPULSE + 2 * k],
+            constraint[_IMPULSE + 2 * k + 1],
+        )
 
 
 @inlined
@@ -224,7 +237,7 @@ def _pick(body, a, b, c):
 
 @part
 def solve_general(state, i, gravity, scratch):
-    """b2World::Solve and b2Island::Solve for a lander with at least one body awake; then its fixtures are synchronized."""
+    """b2World::Solve and b2Island::Solve for a lander of which a body is awake; its fixtures are synchronized."""
     leg1_first = state.whole[AWAKE + LEG1, i] != 0 or state.whole[AWAKE + LEG0, i] == 0
     # Contacts in the order in which the depth-first search from the first awake body meets the bodies.
     if state.whole[AWAKE + LEG1, i]:
@@ -241,7 +254,11 @@ def solve_general(state, i, gravity, scratch):
             state.whole[AWAKE + body, i] = 1
             state.real[SLEEP_TIME + body, i] = ZERO
 
-    start0, start1, start2 = load_motion(state, POSITION, LANDER, i), load_motion(state, POSITION, LEG0, i), load_motion(state, POSITION, LEG1, i)
+    start0, start1, start2 = (
+        load_motion(state, POSITION, LANDER, i),
+        load_motion(state, POSITION, LEG0, i),
+        load_motion(state, POSITION, LEG1, i),
+    )
     q0, q1, q2 = load_rotation(state, LANDER, i), load_rotation(state, LEG0, i), load_rotation(state, LEG1, i)
     v0 = integrate_lander_velocity(state, i, load_motion(state, VELOCITY, LANDER, i), gravity)
     v1 = integrate_leg_velocity(load_motion(state, VELOCITY, LEG0, i), gravity)

@@ -66,7 +66,7 @@ def select(mask, a, b):
 
 @inlined
 def load_leg_contact(state, leg, index):
-    """A leg's contact: (mask of those that touch, Manifold, Vec2 on the leg, normal impulse, tangent impulse, friction)."""
+    """A leg's contact: (mask of those that touch, Manifold, Vec2 on the leg, normal and tangent impulse, friction)."""
     row = LEG_CONTACT + 9 * leg
     manifold = Manifold(
         True,
@@ -182,14 +182,22 @@ def solve_lanes(state, index, gravity, limits, legs):
     """
     start0 = load_motion(state, POSITION, LANDER, index)
     start1, start2 = load_motion(state, POSITION, LEG0, index), load_motion(state, POSITION, LEG1, index)
-    q0, q1, q2 = load_rotation(state, LANDER, index), load_rotation(state, LEG0, index), load_rotation(state, LEG1, index)
+    q0, q1, q2 = (
+        load_rotation(state, LANDER, index),
+        load_rotation(state, LEG0, index),
+        load_rotation(state, LEG1, index),
+    )
     v0 = integrate_lander_velocity(state, index, load_motion(state, VELOCITY, LANDER, index), gravity)
     v1 = integrate_leg_velocity(load_motion(state, VELOCITY, LEG0, index), gravity)
     v2 = integrate_leg_velocity(load_motion(state, VELOCITY, LEG1, index), gravity)
     mass, inertia = LEG_INV_MASS, LEG_INV_INERTIA
     if legs is not None:
-        touches2, manifold2, local2, normal_impulse2, tangent_impulse2, friction2 = load_leg_contact(state, JOINT_NUMBER1, index)
-        touches1, manifold1, local1, normal_impulse1, tangent_impulse1, friction1 = load_leg_contact(state, JOINT_NUMBER0, index)
+        touches2, manifold2, local2, normal_impulse2, tangent_impulse2, friction2 = load_leg_contact(
+            state, JOINT_NUMBER1, index
+        )
+        touches1, manifold1, local1, normal_impulse1, tangent_impulse1, friction1 = load_leg_contact(
+            state, JOINT_NUMBER0, index
+        )
         normal2, point2 = begin_contact(manifold2, local2, q2, start2)
         normal1, point1 = begin_contact(manifold1, local1, q1, start1)
         v2 = select(touches2, warm_start(normal2, point2, v2, normal_impulse2, tangent_impulse2, mass, inertia), v2)

@@ -151,7 +151,9 @@ def relative_velocity(joint, vA, wA, vB, wB):
 @inlined
 def solve22(joint, x, y):
     """b2Mat33::Solve22."""
-    return Vec2(joint.inverse22 * (joint.ey_y * x - joint.ey_x * y), joint.inverse22 * (joint.ex_x * y - joint.ey_x * x))
+    return Vec2(
+        joint.inverse22 * (joint.ey_y * x - joint.ey_x * y), joint.inverse22 * (joint.ex_x * y - joint.ey_x * x)
+    )
 
 
 @inlined
@@ -159,7 +161,11 @@ def apply_impulse(joint, vA, wA, vB, wB, x, y, z):
     """The end of SolveVelocityConstraints; z MINUS_ZERO is no turn at all."""
     impulse = Vec2(x, y)
     return (
-        Motion(vA.x - LANDER_INV_MASS * x, vA.y - LANDER_INV_MASS * y, wA - LANDER_INV_INERTIA * (cross(joint.rA, impulse) + z)),
+        Motion(
+            vA.x - LANDER_INV_MASS * x,
+            vA.y - LANDER_INV_MASS * y,
+            wA - LANDER_INV_INERTIA * (cross(joint.rA, impulse) + z),
+        ),
         Motion(vB.x + LEG_INV_MASS * x, vB.y + LEG_INV_MASS * y, wB + LEG_INV_INERTIA * (cross(joint.rB, impulse) + z)),
     )
 

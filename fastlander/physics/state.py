@@ -39,6 +39,11 @@ MOVED = _row(10)  # + body: its fat AABB is new, the broad phase has to look for
 LEG_TOUCHES = _row(13)  # + leg: the number of the contact in LEG_CONTACT, counted from 1; 0 for none
 NUM_WHOLE = 15
 
+# Rows of `wide`, float64.
+SHAPING = _row(0)  # Gymnasium's prev_shaping
+GROUND = _row(1)  # + k: m, the terrain at x = 2 k before it was rounded to float32, for the renderer
+NUM_WIDE = 12
+
 # Rows of `stream`, uint64: the lander's own random stream, NumPy's PCG64.
 STATE_HIGH, STATE_LOW, INCREMENT_HIGH, INCREMENT_LOW = _row(0), _row(1), _row(2), _row(3)
 BUFFERED = _row(4)  # bit 32: there is a half-used draw; bits 0 to 31: that half
@@ -72,7 +77,7 @@ class State(NamedTuple):
     real: np.ndarray  # float32[NUM_REAL, S]
     whole: np.ndarray  # int32[NUM_WHOLE, S]
     stream: np.ndarray  # uint64[NUM_STREAM, S]
-    shaping: np.ndarray  # float64[S], Gymnasium's prev_shaping
+    wide: np.ndarray  # float64[NUM_WIDE, S]
     contact_real: np.ndarray  # float32[N, MAX_CONTACTS, NUM_CONTACT_REAL], oldest contact first
     contact_whole: np.ndarray  # int32[N, MAX_CONTACTS, NUM_CONTACT_WHOLE]
 
@@ -96,7 +101,7 @@ def stride_of(num_envs: int) -> int:
     return 16 * (vectors + 1 - vectors % 2)
 
 
-_BYTES = 8 * (NUM_STREAM + 1) + 4 * (NUM_REAL + NUM_WHOLE)  # per column of S
+_BYTES = 8 * (NUM_STREAM + NUM_WIDE) + 4 * (NUM_REAL + NUM_WHOLE)  # per column of S
 _CONTACT_REAL_BYTES, _CONTACT_WHOLE_BYTES = 4 * MAX_CONTACTS * NUM_CONTACT_REAL, 4 * MAX_CONTACTS * NUM_CONTACT_WHOLE
 
 
@@ -113,7 +118,7 @@ def unpack(memory: np.ndarray, num_envs: int) -> State:
     """
     columns = stride_of(num_envs)
     end0 = 8 * NUM_STREAM * columns
-    end1 = end0 + 8 * columns
+    end1 = end0 + 8 * NUM_WIDE * columns
     end2 = end1 + 4 * NUM_REAL * columns
     end3 = end2 + 4 * NUM_WHOLE * columns
     end4 = end3 + _CONTACT_REAL_BYTES * num_envs
@@ -122,7 +127,7 @@ def unpack(memory: np.ndarray, num_envs: int) -> State:
         real=memory[end1:end2].view(np.float32).reshape(NUM_REAL, columns),
         whole=memory[end2:end3].view(np.int32).reshape(NUM_WHOLE, columns),
         stream=memory[:end0].view(np.uint64).reshape(NUM_STREAM, columns),
-        shaping=memory[end0:end1].view(np.float64),
+        wide=memory[end0:end1].view(np.float64).reshape(NUM_WIDE, columns),
         contact_real=memory[end3:end4].view(np.float32).reshape(num_envs, MAX_CONTACTS, NUM_CONTACT_REAL),
         contact_whole=memory[end4:end5].view(np.int32).reshape(num_envs, MAX_CONTACTS, NUM_CONTACT_WHOLE),
     )

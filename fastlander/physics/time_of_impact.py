@@ -118,7 +118,9 @@ def time_of_impact(v1, v2, body, sweep, scratch):
     """b2TimeOfImpact: the time in [0, 1] at which they touch (e_touching), or 1 in every other case."""
     turns = TWO * PI * np.float32(np.floor(sweep.c0.a / (TWO * PI)))  # b2Sweep::Normalize
     sweep = Sweep(
-        Motion(sweep.c0.x, sweep.c0.y, sweep.c0.a - turns), Motion(sweep.c.x, sweep.c.y, sweep.c.a - turns), sweep.center
+        Motion(sweep.c0.x, sweep.c0.y, sweep.c0.a - turns),
+        Motion(sweep.c.x, sweep.c.y, sweep.c.a - turns),
+        sweep.center,
     )
     t1 = ZERO
     cache = Cache(0, ZERO)
@@ -145,10 +147,7 @@ def time_of_impact(v1, v2, body, sweep, scratch):
                 return t1
             low, high = t1, t2
             for iteration in range(MAX_ROOT_ITERATIONS):
-                if iteration & 1:
-                    t = low + (TARGET - s1) * (high - low) / (s2 - s1)
-                else:
-                    t = HALF * (low + high)
+                t = low + (TARGET - s1) * (high - low) / (s2 - s1) if iteration & 1 else HALF * (low + high)
                 s = evaluate(function, v1, v2, body, sweep, on_edge, on_body, t)
                 if abs(s - TARGET) < TOLERANCE:
                     t2 = t

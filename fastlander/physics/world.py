@@ -5,7 +5,15 @@ import numpy as np
 from fastlander.jit import inlined, part
 from fastlander.physics.broad_phase import synchronize, test_overlap, update_pairs
 from fastlander.physics.collide_edge import local_vertex, vertex_count
-from fastlander.physics.contact import begin_step, destroy, edge_end, edge_start, forget_times_of_impact, set_awake, update
+from fastlander.physics.contact import (
+    begin_step,
+    destroy,
+    edge_end,
+    edge_start,
+    forget_times_of_impact,
+    set_awake,
+    update,
+)
 from fastlander.physics.island import center_of, integrate_position, load_motion, origin_of, store_motion
 from fastlander.physics.island_general import initialize_contact, solve_contact, solve_contact_position
 from fastlander.physics.settings import (
@@ -45,7 +53,10 @@ from fastlander.simd import bits, square_root
 _LAST_ALPHA = ONE - np.float32(10) * EPSILON
 _SLOP = np.float32(-1.5) * LINEAR_SLOP
 SAFE_DISTANCE = np.float32(0.0085)  # m; TARGET + TOLERANCE is 0.00625
-LANDER_RADIUS, LEG_RADIUS = np.float32(0.72), np.float32(0.28)  # m, at least as far as a vertex is from the centre of mass
+LANDER_RADIUS, LEG_RADIUS = (
+    np.float32(0.72),
+    np.float32(0.28),
+)  # m, at least as far as a vertex is from the centre of mass
 EIGHTH = np.float32(0.125)
 IMPULSES, START, BEFORE = 6, 22, 26  # fields of Scratch.constraint: impulses now, one and two iterations ago
 
@@ -107,7 +118,7 @@ def contact_time(state, i, slot, scratch):
 
 @inlined
 def outside(v1, v2, x0, y0, x, y, radius):
-    """Whether a disc that moves straight from (x0, y0) to (x, y) stays beside the edge's line or beyond one of its ends."""
+    """Whether a disc that moves straight from (x0, y0) to (x, y) stays beside the edge's line or beyond an end."""
     if (x0 > v2.x + radius and x > v2.x + radius) or (x0 < v1.x - radius and x < v1.x - radius):
         return True
     ex, ey = v2.x - v1.x, v2.y - v1.y
@@ -161,7 +172,7 @@ def solve_toi(state, i, scratch):
             alpha = state.contact_real[i, slot, TOI]
             if alpha < least:
                 first, least = slot, alpha
-        if first < 0 or _LAST_ALPHA < least:
+        if first < 0 or least > _LAST_ALPHA:
             return
         handle_impact(state, i, first, least, scratch)
 
@@ -172,7 +183,11 @@ def handle_impact(state, i, slot, alpha, scratch):
     alpha0 = scratch.alpha0
     whole = state.contact_whole[i, slot]
     body = whole[BODY]
-    before0, before, alpha_before = load_motion(state, PREVIOUS, body, i), load_motion(state, POSITION, body, i), alpha0[body]
+    before0, before, alpha_before = (
+        load_motion(state, PREVIOUS, body, i),
+        load_motion(state, POSITION, body, i),
+        alpha0[body],
+    )
     moon_before = alpha0[MOON]
     advance_sweep(state, i, MOON, alpha, alpha0)
     advance_sweep(state, i, body, alpha, alpha0)

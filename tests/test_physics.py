@@ -1,0 +1,161 @@
+"""The kernels against Box2D itself: constants, every body after every step, and steps on past the end of an episode."""
+
+import Box2D
+import gymnasium as gym
+import numba
+import numpy as np
+import pytest
+
+from fastlander.batch import step_range, workspace_size
+from fastlander.lander import fire_engines
+from fastlander.native_env import LunarLanderVectorEnv
+from fastlander.physics import settings as s
+from fastlander.physics.broad_phase import update_pairs
+from fastlander.physics.island_general import solve_general
+from fastlander.physics.state import FORCE, GROUND_CONTACT, POSITION, SCRATCH_SIZE, VELOCITY, unpack, unpack_scratch
+from fastlander.physics.world import collide, solve_toi
+from fastlander.verify import ground_policy, heuristic_policy, mixed_policy, random_policy
+
+
+@pytest.fixture(scope="module")
+def box2d():
+    env = gym.make("LunarLander-v3").unwrapped
+    env.reset(seed=0)
+    return env
+
+
+def test_the_shapes_are_box2d_s(box2d):
+    for body, xs, ys, nxs, nys in (
+        (box2d.lander, s.LANDER_VERTICES_X, s.LANDER_VERTICES_Y, s.LANDER_NORMALS_X, s.LANDER_NORMALS_Y),
+        (box2d.legs[0], s.LEG_VERTICES_X, s.LEG_VERTICES_Y, s.LEG_NORMALS_X, s.LEG_NORMALS_Y),
+        (box2d.legs[1], s.LEG_VERTICES_X, s.LEG_VERTICES_Y, s.LEG_NORMALS_X, s.LEG_NORMALS_Y),
+    ):
+        shape = body.fixtures[0].shape
+        assert [tuple(map(float, v)) for v in zip(xs, ys, strict=True)] == shape.vertices
+        assert [tuple(map(float, v)) for v in zip(nxs, nys, strict=True)] == shape.normals
+        assert shape.radius == s.POLYGON_RADIUS
+    assert tuple(box2d.lander.fixtures[0].shape.centroid) == (s.LANDER_CENTROID_X, s.LANDER_CENTROID_Y)
+    assert tuple(box2d.lander.localCenter) == (0, s.LANDER_CENTER_Y)
+    assert tuple(box2d.legs[0].localCenter) == (0, 0)
+
+
+def test_the_masses_are_box2d_s(box2d):
+    for body, mass, inertia in (
+        (box2d.lander, s.LANDER_INV_MASS, s.LANDER_INV_INERTIA),
+        (box2d.legs[0], s.LEG_INV_MASS, s.LEG_INV_INERTIA),
+    ):
+        body.linearVelocity, body.angularVelocity = (0, 0), 0
+        body.ApplyLinearImpulse((1, 0), body.worldCenter, True)
+        assert body.linearVelocity[0] == mass
+        body.ApplyAngularImpulse(1, True)
+        assert body.angularVelocity == inertia
+    box2d.reset(seed=0)
+
+
+def test_the_joints_and_frictions_are_gymnasium_s(box2d):
+    for leg, joint in zip(box2d.legs, (s.JOINT0, s.JOINT1), strict=True):
+        assert leg.joint.lowerLimit == joint.lower_angle
+        assert leg.joint.upperLimit == joint.upper_angle
+        assert leg.joint.motorSpeed == joint.motor_speed
+    frictions = [fixture.friction for fixture in box2d.moon.fixtures]
+    assert sorted({round(f, 3) for f in frictions}) == [0.1, 0.2]
+    assert pytest.approx(0.2**0.5 * 0.1**0.5) == s.LANDER_FRICTION[0]
+    assert pytest.approx(0.1) == s.LANDER_FRICTION[1]
+    assert pytest.approx(0.2) == s.LEG_FRICTION[0]
+
+
+@pytest.mark.parametrize("constant", ["linearSlop", "polygonRadius", "velocityThreshold", "maxSubSteps"])
+def test_the_wheel_was_built_with_the_constants_assumed_here(constant):
+    ours = {
+        "linearSlop": s.LINEAR_SLOP,
+        "polygonRadius": s.POLYGON_RADIUS,
+        "velocityThreshold": 1,
+        "maxSubSteps": s.MAX_SUB_STEPS,
+    }
+    assert getattr(Box2D, "b2_" + constant) == pytest.approx(ours[constant])
+
+
+class Kernel:
+    """One native lander without the environment around it: it can be stepped past the end of an episode."""
+
+    def __init__(self, num_envs=1):
+        self.env = LunarLanderVectorEnv(num_envs)
+        self.out = (
+            np.zeros((num_envs, 8), np.float32),
+            np.zeros(num_envs),
+            np.zeros(num_envs, bool),
+            np.zeros(num_envs, bool),
+        )
+        self.actions = np.zeros((num_envs, 2))
+        self.all, self.none = np.ones(num_envs, bool), np.zeros(num_envs, bool)
+
+    def reset(self, seed):
+        return self.env.reset(seed=seed)[0]
+
+    def step(self, action):
+        self.actions[:, 0] = action
+        env = self.env
+        step_range(
+            env._memory, env.num_envs, env._numbers, 0, env.num_envs, self.actions, self.all, self.none,
+            np.zeros(workspace_size(env.num_envs), np.uint8), *self.out,
+        )  # fmt: skip
+        return self.out
+
+    def bodies(self, i=0):
+        real = unpack(self.env._memory, self.env.num_envs).real
+        return np.array(
+            [
+                [*real[POSITION + 3 * b : POSITION + 3 * b + 3, i], *real[VELOCITY + 3 * b : VELOCITY + 3 * b + 3, i]]
+                for b in range(3)
+            ]
+        )
+
+
+def bodies_of(box2d):
+    bodies = (box2d.lander, *box2d.legs)
+    return np.array([[*b.worldCenter, b.angle, *b.linearVelocity, b.angularVelocity] for b in bodies], np.float32)
+
+
+@pytest.mark.parametrize("policy", [random_policy, heuristic_policy, mixed_policy, ground_policy])
+def test_every_body_moves_as_in_box2d_also_after_a_crash(policy, box2d):
+    kernel, past_the_end = Kernel(), 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        obs, _ = box2d.reset(seed=seed)
+        assert obs.tobytes() == kernel.reset(seed).tobytes()
+        for _ in range(400):
+            action = policy(box2d, obs, seed, rng)
+            obs, reward, terminated, _, _ = box2d.step(action)
+            native = kernel.step(action)
+            assert obs.tobytes() == native[0].tobytes()
+            assert (np.float64(reward), terminated) == (native[1][0], native[2][0])
+            assert bodies_of(box2d).tobytes() == kernel.bodies().tobytes()
+            past_the_end += terminated
+    assert past_the_end > 100
+
+
+@numba.njit(error_model="numpy", _nrt=False)
+def step_generally(memory, num_envs, i, gravity, action, scratch_memory):
+    """Lander i's physics through the general solver, whatever its situation."""
+    state, scratch = unpack(memory, num_envs), unpack_scratch(scratch_memory)
+    fire_engines(state, i, 1.0 if action == 2 else 0.0, 1.0 if action == 1 or action == 3 else 0.0, action - 2.0)
+    collide(state, i, scratch)
+    solve_general(state, i, gravity, scratch)
+    update_pairs(state, i)
+    solve_toi(state, i, scratch)
+
+
+def test_lanes_do_what_the_general_solver_does():
+    n = 48
+    lanes, rng = Kernel(n), np.random.default_rng(0)
+    lanes.reset(3)
+    state, touched = unpack(lanes.env._memory, n), 0
+    for _ in range(150):
+        twin = lanes.env._memory.copy()
+        actions = rng.integers(4, size=n)
+        lanes.step(actions)
+        for i in range(0, n, 5):
+            step_generally(twin, n, i, np.float32(-10), actions[i], np.zeros(SCRATCH_SIZE, np.uint8))
+            assert unpack(twin, n).real[:FORCE, i].tobytes() == state.real[:FORCE, i].tobytes()
+        touched += int(state.whole[GROUND_CONTACT].sum())
+    assert touched > 10

@@ -1,0 +1,44 @@
+import numpy as np
+
+from fastlander import verify
+from fastlander.verify import GROUPS, compare, main
+
+
+def test_every_group_agrees():
+    for name, group in GROUPS.items():
+        parity = compare(group, range(3), 2)
+        assert (name, parity.episodes, parity.mismatches, parity.first) == (name, 3, 0, "")
+        assert parity.steps >= 3 * 20
+
+
+def test_a_difference_is_found_and_named(monkeypatch, capsys):
+    native_step = verify.LunarLanderVectorEnv.step
+
+    def wrong_step(self, actions):
+        obs, *rest = native_step(self, actions)
+        wrong_step.calls += 1
+        if wrong_step.calls == 5:
+            obs[0, 3] = np.nextafter(obs[0, 3], np.float32(1))
+        return obs, *rest
+
+    wrong_step.calls = 0
+    monkeypatch.setattr(verify.LunarLanderVectorEnv, "step", wrong_step)
+    monkeypatch.setattr(verify, "GROUPS", {"random": GROUPS["random"]})
+    assert main(["--episodes", "2", "--num-envs", "1", "--seed", "7"]) == 1
+    out = capsys.readouterr().out
+    assert "first: seed 7, step 5" in out
+    assert "The two landers differ" in out
+
+
+def test_the_certificate(monkeypatch, capsys):
+    monkeypatch.setattr(verify, "GROUPS", {"random": GROUPS["random"]})
+    assert main(["--episodes", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "gymnasium" in out
+    assert "glibc" in out or "C library" in out
+    assert "are the same, byte for byte" in out
+
+
+def test_bad_input(capsys):
+    assert main(["--episodes", "0"]) == 2
+    assert capsys.readouterr().err.startswith("fastlander verify: error: episodes must be an integer of at least 1")
