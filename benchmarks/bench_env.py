@@ -1,28 +1,65 @@
-"""Environment steps per second, random policy."""
+"""Environment steps per second through `step()`: random policy and one thread unless said otherwise."""
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
-from fastlander import make_vec_env
+from fastlander import LunarLanderVectorEnv, make_vec_env
 
-STEPS = 200  # vector steps in a round
+WARM_UP = 300  # vector steps, after which episodes are at every age
 
 
-def stepper(env, num_envs):
-    actions = np.random.default_rng(0).integers(4, size=(STEPS, num_envs))
-    env.reset(seed=0)
+def make_envpool(num_envs):
+    envpool = pytest.importorskip("envpool")
+    return envpool.make("LunarLander-v3", env_type="gymnasium", num_envs=num_envs, num_threads=1)
+
+
+def stepper(env, num_envs, steps, dtype=np.int64):
+    """A function that makes `steps` vector steps of random actions, different ones in each round."""
+    actions = np.random.default_rng(0).integers(4, size=(997, num_envs)).astype(dtype)
+    env.reset()
+    for action in actions[:WARM_UP]:
+        env.step(action)
+    at = 0
 
     def run():
-        for action in actions:
-            env.step(action)
+        nonlocal at
+        for _ in range(steps):
+            env.step(actions[at % 997])
+            at += 1
 
     return run
 
 
-def test_single(measure):
+def land(obs):
+    """Gymnasium's heuristic for N landers: float32[N, 8] -> int64[N]."""
+    x, y, vx, vy, angle, spin = obs[:, :6].T
+    legs = (obs[:, 6] + obs[:, 7]) > 0
+    target = np.clip(x * 0.5 + vx * 1.0, -0.4, 0.4)
+    turn = np.where(legs, 0.0, (target - angle) * 0.5 - spin * 1.0)
+    hover = np.where(legs, -vy * 0.5, (0.55 * np.abs(x) - y) * 0.5 - vy * 0.5)
+    side = np.where(turn < -0.05, 3, np.where(turn > 0.05, 1, 0))
+    return np.where((hover > np.abs(turn)) & (hover > 0.05), 2, side)
+
+
+def lander(env, steps, dtype=np.int64):
+    """A function that makes `steps` vector steps of the heuristic policy; the policy's time counts too."""
+    obs = env.reset()[0]
+    for _ in range(2 * WARM_UP):
+        obs = env.step(land(obs).astype(dtype))[0]
+    last = obs
+
+    def run():
+        nonlocal last
+        for _ in range(steps):
+            last = env.step(land(last).astype(dtype))[0]
+
+    return run
+
+
+def test_one_lander_gymnasium(measure):
     env = gym.make("LunarLander-v3")
-    actions = np.random.default_rng(0).integers(4, size=STEPS).tolist()
+    actions = np.random.default_rng(0).integers(4, size=4000).tolist()
     env.reset(seed=0)
 
     def run():
@@ -31,26 +68,47 @@ def test_single(measure):
             if terminated or truncated:
                 env.reset()
 
-    measure(run, group="env", name="Gymnasium, one lander", items=STEPS, unit="steps", peer=True, rounds=9)
+    measure(run, group="one lander", name="Gymnasium's gym.make", items=4000, unit="steps", peer=True, rounds=9)
+    env.close()
+
+
+def test_one_lander_native(measure):
+    run = stepper(LunarLanderVectorEnv(1), 1, 4000)
+    measure(run, group="one lander", name="native, N = 1", items=4000, unit="steps", rounds=9)
+
+
+@pytest.mark.parametrize("num_envs", [16, 256, 1024])
+def test_envpool(measure, num_envs):
+    steps = 12_000 // num_envs
+    run = stepper(make_envpool(num_envs), num_envs, steps, np.int32)
+    name, items = f"EnvPool (C++), N = {num_envs}", steps * num_envs
+    measure(run, group=f"{num_envs} landers", name=name, items=items, unit="steps", peer=True, rounds=9)
+
+
+@pytest.mark.parametrize(("num_envs", "num_threads"), [(16, 1), (256, 1), (1024, 1), (1024, 2)])
+def test_native(measure, num_envs, num_threads):
+    steps = 120_000 // num_envs
+    env = LunarLanderVectorEnv(num_envs, num_threads=num_threads)
+    run = stepper(env, num_envs, steps)
+    name = f"native, N = {num_envs}" + f", {num_threads} threads" * (num_threads > 1)
+    measure(run, group=f"{num_envs} landers", name=name, items=steps * num_envs, unit="steps", rounds=9)
     env.close()
 
 
 @pytest.mark.parametrize("backend", ["sync", "async"])
-def test_backends(measure, backend):
+def test_gymnasium_s_backends(measure, backend):
     env = make_vec_env(num_envs=16, backend=backend)
-    run = stepper(env, 16)
-    measure(run, group="env", name=f"make_vec_env, {backend}, 16 landers", items=16 * STEPS, unit="steps", rounds=5)
+    run = stepper(env, 16, 200)
+    measure(run, group="16 landers", name=f"Gymnasium {backend}, N = 16", items=3200, unit="steps", rounds=5)
     env.close()
 
 
-def test_envpool(measure):
-    envpool = pytest.importorskip("envpool")
-    env = envpool.make("LunarLander-v2", env_type="gymnasium", num_envs=16, num_threads=1)
-    actions = np.random.default_rng(0).integers(4, size=(STEPS, 16)).astype(np.int32)
-    env.reset()
+def test_heuristic_policy_envpool(measure):
+    run = lander(make_envpool(256), 50, np.int32)
+    group = "256 landers that land"
+    measure(run, group=group, name="EnvPool (C++), N = 256", items=12_800, unit="steps", peer=True, rounds=9)
 
-    def run():
-        for action in actions:
-            env.step(action)
 
-    measure(run, group="env", name="EnvPool (C++), 16 landers, 1 thread", items=16 * STEPS, unit="steps", rounds=5)
+def test_heuristic_policy_native(measure):
+    run = lander(LunarLanderVectorEnv(256), 400)
+    measure(run, group="256 landers that land", name="native, N = 256", items=102_400, unit="steps", rounds=9)

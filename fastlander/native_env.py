@@ -267,7 +267,7 @@ class LunarLanderVectorEnv(VectorEnv):
                 self._memory, self.num_envs, self._numbers, first, last, self._actions, todo, fresh, workspace, *outputs
             )
 
-        if not step_range.signatures:  # the first call in this process compiles, or loads what an earlier one compiled
+        if not step_range.overloads:  # the first call in this process compiles, or loads what an earlier one compiled
             with CompileNotice():
                 load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
                 step(0, 0, self._ranges[0][2])
