@@ -1,4 +1,4 @@
-"""Steps per second of whole training loops on Gymnasium's Box2D lander."""
+"""Steps per second of whole training loops."""
 
 import gymnasium as gym
 import pytest
@@ -42,7 +42,7 @@ def test_the_lecture_again(measure):
     measure(run, group=GROUP_VECTOR, name="the lecture's loop", items=200, unit="steps", peer=True, rounds=5)
 
 
-@pytest.mark.parametrize("backend", ["sync", "async"])
+@pytest.mark.parametrize("backend", ["native", "sync", "async"])
 def test_trainer(measure, tmp_path, backend):
     steps, runs = 20_000, iter(range(100))
 
