@@ -35,7 +35,7 @@ from fastlander.physics.state import (
     unpack_scratch,
 )
 from fastlander.physics.world import collide, solve_toi
-from fastlander.simd import index16, index32
+from fastlander.simd import atomic_exchange, atomic_load, index16, index32
 
 FREE, LIMITED, LEGS, GENERAL, NUM_KINDS = 0, 1, 2, 3, 4
 """Which solver a lander's step takes: no limit and no contact; limits; leg contacts; anything."""
@@ -227,3 +227,63 @@ def step_range(
             finish_step(
                 state, i, settings, engine[i - first, 0], engine[i - first, 1], obs, reward, terminated, truncated
             )
+
+
+# Words of a thread's signal, int64[3]: the steps asked for, the steps done, and whether the thread sleeps.
+ASKED, DONE, SLEEPS = 0, 1, 2
+PATIENCE = 300_000  # looks at a signal, about 0.1 ms, before a thread goes to sleep
+
+
+@uncounted_kernel
+def ask(signal):
+    """Ask a thread for one more step: whether it sleeps and is to be woken."""
+    atomic_exchange(signal, ASKED, atomic_load(signal, ASKED) + 1)
+    return atomic_exchange(signal, SLEEPS, 0) == 1
+
+
+@uncounted_kernel
+def await_all(signals):
+    """Come back when each thread, int64[threads, 3], has done all it was asked for."""
+    for k in range(len(signals)):
+        signal = signals[k]
+        while atomic_load(signal, DONE) != atomic_load(signal, ASKED):
+            pass
+
+
+@uncounted_kernel
+def serve(
+    signal, memory, num_envs, numbers, first, last, actions, todo, fresh, workspace, obs, reward, terminated, truncated
+):
+    """`step_range` whenever the signal asks for it, until nothing has been asked for a while.
+
+    Waking a thread takes as long as stepping a hundred landers, so it stays awake from one step to the next if that
+    comes soon.
+    """
+    looks = 0
+    while True:
+        if atomic_load(signal, ASKED) != atomic_load(signal, DONE):
+            step_range(
+                memory,
+                num_envs,
+                numbers,
+                first,
+                last,
+                actions,
+                todo,
+                fresh,
+                workspace,
+                obs,
+                reward,
+                terminated,
+                truncated,
+            )
+            atomic_exchange(signal, DONE, atomic_load(signal, DONE) + 1)
+            looks = 0
+        looks += 1
+        if looks > PATIENCE:
+            atomic_exchange(signal, SLEEPS, 1)
+            # Asked in this very moment? Then one of the two sides has taken the 1 back: if it was not this one, the
+            # other one wakes this thread.
+            if atomic_load(signal, ASKED) == atomic_load(signal, DONE) or atomic_exchange(signal, SLEEPS, 0) == 0:
+                return
+            looks = 0

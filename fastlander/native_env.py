@@ -1,8 +1,6 @@
 """`LunarLanderVectorEnv`: Gymnasium's LunarLander-v3, bit for bit, N at once."""
 
-import operator
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -13,20 +11,13 @@ from gymnasium.vector.utils import batch_space
 from fastlander.batch import load_actions, step_range, workspace_size
 from fastlander.compile_notice import CompileNotice
 from fastlander.lander import FPS, OBSERVATION_SIZE
-from fastlander.physics.state import (
-    BUFFERED,
-    INCREMENT_HIGH,
-    INCREMENT_LOW,
-    STATE_HIGH,
-    STATE_LOW,
-    memory_size,
-    unpack,
-)
+from fastlander.physics.state import memory_size, unpack
 from fastlander.render_state import FrameRenderer
+from fastlander.seeding import generator, natural, start_stream
+from fastlander.step_threads import StepThreads
 from fastlander.validation import Count, InputError, check
 
 MAX_EPISODE_STEPS = 1000
-_WORD = (1 << 64) - 1
 _NO_LIMIT = 2**31 - 2
 
 
@@ -65,7 +56,7 @@ class LunarLanderVectorEnv(VectorEnv):
         Args:
             num_envs: N, at least 1.
             autoreset_mode: NEXT_STEP, SAME_STEP or DISABLED, as Gymnasium defines them.
-            num_threads: threads that share a step; the result does not depend on it.
+            num_threads: threads that share a step, awake for a tenth of a millisecond after it; they change no result.
             continuous: actions are two floats (main engine, side engines) instead of four choices.
             gravity: m/s^2, in (-12, 0).
             enable_wind, wind_power, turbulence_power: as in Gymnasium.
@@ -119,14 +110,21 @@ class LunarLanderVectorEnv(VectorEnv):
         self._seeds: list[int] | None = None
         self._ready = False
         self._renderer: FrameRenderer | None = None
-        self._make_ranges()
+        self._share()
 
-    def _make_ranges(self) -> None:
+    def _share(self) -> None:
         """Split the landers among the threads, in whole vectors."""
-        size = -(-self.num_envs // (16 * self.num_threads)) * 16
-        bounds = [(first, min(first + size, self.num_envs)) for first in range(0, self.num_envs, size)]
-        self._ranges = [(a, b, np.zeros(workspace_size(b - a), np.uint8)) for a, b in bounds]
-        self._pool = ThreadPoolExecutor(len(bounds) - 1, "lander") if len(bounds) > 1 else None
+        n = self.num_envs
+        size = -(-n // (16 * self.num_threads)) * 16
+        bounds = [(first, min(first + size, n)) for first in range(0, n, size)]
+        self._workspace = np.zeros(workspace_size(size), np.uint8)
+        # The arrays that the threads know, whose addresses stay: todo, fresh, obs, reward, terminated, truncated.
+        flags = [np.zeros(n, bool) for _ in range(4)]
+        self._shared = (*flags[:2], np.zeros((n, OBSERVATION_SIZE), np.float32), np.zeros(n), *flags[2:])
+        self._own = self._arguments_of(0, bounds[0][1], self._workspace, *self._shared)
+        self._threads = StepThreads(
+            self._arguments_of(a, b, np.zeros(workspace_size(b - a), np.uint8), *self._shared) for a, b in bounds[1:]
+        )
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:
@@ -140,7 +138,7 @@ class LunarLanderVectorEnv(VectorEnv):
     def np_random(self) -> tuple[np.random.Generator, ...]:
         """Each lander's random stream as it stands: copies, drawing from them changes nothing here."""
         self.np_random_seed  # noqa: B018
-        return tuple(_generator(unpack(self._memory, self.num_envs).stream[:, i]) for i in range(self.num_envs))
+        return tuple(generator(unpack(self._memory, self.num_envs).stream[:, i]) for i in range(self.num_envs))
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -194,8 +192,8 @@ class LunarLanderVectorEnv(VectorEnv):
             infos = self._final_infos(obs)
             self._run(self._ended, self._ended, obs, reward, terminated, truncated)
             self._ended = self._none
-        self._obs = obs
-        return obs.copy() if mode is AutoresetMode.DISABLED else obs, reward, terminated, truncated, infos
+        self._obs = obs.copy()  # what reset gives for landers that it leaves alone
+        return obs, reward, terminated, truncated, infos
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Gymnasium's frame of each lander's state, uint8[400, 600, 3], without the engines' particles."""
@@ -254,30 +252,44 @@ class LunarLanderVectorEnv(VectorEnv):
     def close_extras(self, **kwargs: Any) -> None:
         """Stop the threads and the renderer."""
         self._ready = False
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._threads.close()
         if self._renderer is not None:
             self._renderer.close()
 
-    def _run(self, todo: np.ndarray, fresh: np.ndarray, *outputs: np.ndarray) -> None:
-        """One step of the landers in `todo`, shared among the threads."""
-
-        def step(first: int, last: int, workspace: np.ndarray) -> None:
-            step_range(
-                self._memory, self.num_envs, self._numbers, first, last, self._actions, todo, fresh, workspace, *outputs
-            )
-
+    def _run(self, *arrays: np.ndarray) -> None:
+        """One step of the landers in `todo`: todo, fresh, obs, reward, terminated, truncated."""
         if not step_range.overloads:  # the first call in this process compiles, or loads what an earlier one compiled
             with CompileNotice():
                 load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
-                step(0, 0, self._ranges[0][2])
-        if self._pool is None:
-            step(*self._ranges[0])
+                step_range(*self._arguments_of(0, 0, self._workspace, *self._shared))
+        if not self._threads:
+            step_range(*self._arguments_of(0, self.num_envs, self._workspace, *arrays))
             return
-        others = [self._pool.submit(step, *part) for part in self._ranges[1:]]
-        step(*self._ranges[0])
-        for other in others:
-            other.result()
+        for shared, given in zip(self._shared, arrays, strict=True):
+            if given is not arrays[2] or arrays[0] is not self._all:  # observations, where all are written anew
+                shared[:] = given
+        self._threads.start()
+        step_range(*self._own)
+        self._threads.wait()
+        for given, shared in zip(arrays[2:], self._shared[2:], strict=True):
+            given[:] = shared
+
+    def _arguments_of(
+        self, first: int, last: int, workspace: np.ndarray, todo: np.ndarray, fresh: np.ndarray, *outputs: np.ndarray
+    ) -> tuple[Any, ...]:
+        """What `step_range` takes to step the landers in [first, last)."""
+        return (
+            self._memory,
+            self.num_envs,
+            self._numbers,
+            first,
+            last,
+            self._actions,
+            todo,
+            fresh,
+            workspace,
+            *outputs,
+        )
 
     def _load(self, actions: Any) -> None:
         """Check the actions and put them where the kernels read them."""
@@ -313,8 +325,8 @@ class LunarLanderVectorEnv(VectorEnv):
         if isinstance(seed, Sequence | np.ndarray):
             if len(seed) != self.num_envs:
                 raise InputError(f"seed must be one number or {self.num_envs} of them, got {len(seed)}")
-            return [None if s is None else _natural(s) for s in seed]
-        first = _natural(seed)
+            return [None if s is None else natural(s) for s in seed]
+        first = natural(seed)
         return [first + i for i in range(self.num_envs)]
 
     def _check_mask(self, mask: Any) -> np.ndarray:
@@ -336,26 +348,11 @@ class LunarLanderVectorEnv(VectorEnv):
         for i in np.flatnonzero(mask):
             if seeds[i] is None and known is not None:
                 continue
-            sequence = np.random.SeedSequence(seeds[i])
-            self._seeds[i] = int(sequence.entropy)
-            start = np.random.PCG64(sequence).state["state"]
-            stream[STATE_HIGH, i], stream[STATE_LOW, i] = start["state"] >> 64, start["state"] & _WORD
-            stream[INCREMENT_HIGH, i], stream[INCREMENT_LOW, i] = start["inc"] >> 64, start["inc"] & _WORD
-            stream[BUFFERED, i] = 0
+            self._seeds[i] = start_stream(stream[:, i], seeds[i])
 
     def _check_open(self) -> None:
         if self.closed:
             raise InputError("this environment is closed")
-
-
-def _natural(seed: Any) -> int:
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        raise InputError(f"seed must be a natural number, got {seed!r}") from None
-    if number < 0:
-        raise InputError(f"seed must be a natural number, got {number}")
-    return number
 
 
 def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
@@ -364,22 +361,6 @@ def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
     except ValueError:
         allowed = ", ".join(m.value for m in AutoresetMode)
         raise InputError(f"autoreset_mode must be one of {allowed}, got {mode!r}") from None
-
-
-def _generator(stream: np.ndarray) -> np.random.Generator:
-    """A NumPy generator in the state that uint64[NUM_STREAM] holds."""
-    words = [int(word) for word in stream]
-    bit_generator = np.random.PCG64(0)
-    bit_generator.state = {
-        "bit_generator": "PCG64",
-        "state": {
-            "state": words[STATE_HIGH] << 64 | words[STATE_LOW],
-            "inc": words[INCREMENT_HIGH] << 64 | words[INCREMENT_LOW],
-        },
-        "has_uint32": words[BUFFERED] >> 32,
-        "uinteger": words[BUFFERED] & 0xFFFFFFFF,
-    }
-    return np.random.Generator(bit_generator)
 
 
 def _observation_space() -> gym.spaces.Box:

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 
 import gymnasium as gym
 import numpy as np
@@ -108,6 +109,17 @@ def test_a_lander_depends_neither_on_its_neighbours_nor_on_its_lane_nor_on_threa
         env.close()
 
 
+def test_threads_wake_again_after_a_pause():
+    env, twin = LunarLanderVectorEnv(64, num_threads=4), LunarLanderVectorEnv(64)
+    assert env.reset(seed=1)[0].tobytes() == twin.reset(seed=1)[0].tobytes()
+    actions = policy(False, 64)
+    for k in range(120):
+        action = next(actions)
+        assert_same_step(env.step(action), twin.step(action))
+        time.sleep(0.002 * (k % 3 == 0))
+    env.close()
+
+
 def test_two_environments_in_two_threads_give_what_they_give_alone():
     expected = [trajectory(LunarLanderVectorEnv(16), [seed] * 16) for seed in (1, 2)]
     got = [None, None]
@@ -176,8 +188,9 @@ def test_what_is_returned_is_the_caller_s():
     assert not (env.step([2, 2])[0] == 7).any()
 
 
-def test_observations_of_landers_that_are_not_reset_stay():
-    ours, theirs = LunarLanderVectorEnv(3, autoreset_mode="Disabled"), sync(3, AutoresetMode.DISABLED)
+@pytest.mark.parametrize("mode", MODES)
+def test_observations_of_landers_that_are_not_reset_stay(mode):
+    ours, theirs = LunarLanderVectorEnv(3, autoreset_mode=mode), sync(3, mode)
     ours.reset(seed=0), theirs.reset(seed=0)
     assert_same_step(ours.step([2, 0, 1]), theirs.step(np.array([2, 0, 1])))
     mask = np.array([False, True, False])
