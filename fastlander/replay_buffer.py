@@ -73,7 +73,8 @@ class ReplayBuffer(Sequence):
         self._batch_bytes: tuple[np.ndarray, ...] = ()
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(seed)
-        self._random_state = kernel_state(seed)
+        self.random_state = kernel_state(seed)
+        """uint64[4]: the stream that samples are drawn from."""
         self._added = 0  # items ever appended since the last clear; the next one goes to slot _added % maxlen
         self._changes = 0  # counts every append, extend and clear, so that iteration notices them
 
@@ -179,7 +180,7 @@ class ReplayBuffer(Sequence):
             raise InputError("a sample needs at least one item, got an empty buffer")
         self._fit_batch(batch_size)
         # Which slot is the oldest does not matter to a uniform draw: the filled slots are always 0 to len - 1.
-        _sample(self._random_state, 0, len(self), self._bytes, self._batch_bytes)
+        _sample(self.random_state, 0, len(self), self._bytes, self._batch_bytes)
         return self._as_batch()
 
     def _fit_batch(self, batch_size: int) -> None:
@@ -266,7 +267,7 @@ def sample_together(buffers: Sequence[ReplayBuffer], oldest: int, batch_size: in
     for buffer in buffers:
         buffer._fit_batch(batch_size)
     fields, batch = tuple(b._bytes[0] for b in buffers), tuple(b._batch_bytes[0] for b in buffers)
-    _sample(one._random_state, (one._added - len(one)) % one._maxlen, oldest, fields, batch)
+    _sample(one.random_state, (one._added - len(one)) % one._maxlen, oldest, fields, batch)
     return [buffer._batch[0] for buffer in buffers]
 
 

@@ -374,3 +374,75 @@ def atomic_exchange(typing_context, array, index, value):
         return builder.atomic_rmw("xchg", _int64_pointer(context, builder, sig, args), value, "seq_cst")
 
     return types.int64(array, index, value), generate
+
+
+def _contiguous(width):
+    lanes = Lanes("f32", width)
+
+    def pointer(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        place = builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
+        return builder.bitcast(place, lanes.llvm.as_pointer())
+
+    @intrinsic
+    def load(typing_context, array, start):
+        def generate(context, builder, sig, args):
+            value = builder.load(pointer(context, builder, sig, args))
+            value.align = 4
+            return value
+
+        return lanes(array, start), generate
+
+    @intrinsic
+    def store(typing_context, array, start, value):
+        def generate(context, builder, sig, args):
+            builder.store(args[2], pointer(context, builder, sig, args), align=4)
+            return context.get_dummy_value()
+
+        return types.none(array, start, value), generate
+
+    @intrinsic
+    def fill(typing_context, number):
+        return lanes(number), lambda context, builder, sig, args: _broadcast(context, builder, args[0], number, lanes)
+
+    return load, store, fill
+
+
+load16, store16, fill16 = _contiguous(16)
+load32, store32, fill32 = _contiguous(32)
+"""float32 lanes from and to array[start : start + width] of a flat array; a number in every lane."""
+
+
+@intrinsic
+def multiply_add(typing_context, a, b, c):
+    """a * b + c, in one rounding where the processor can: for the learner, never for the physics. c is lanes."""
+    name = f"llvm.fmuladd.v{c.width}f32"
+
+    def generate(context, builder, sig, args):
+        function_type = ir.FunctionType(c.llvm, [c.llvm] * 3)
+        function = cgutils.get_or_insert_function(builder.module, function_type, name)
+        operands = [_broadcast(context, builder, args[i], sig.args[i], c) for i in range(2)]
+        return builder.call(function, [*operands, args[2]])
+
+    return c(a, b, c), generate
+
+
+@intrinsic
+def lane_sum(typing_context, x):
+    """The sum of float32 lanes, in one fixed order: halves are added until one number is left."""
+
+    def generate(context, builder, sig, args):
+        value, width = args[0], x.width
+        while width > 1:
+            width //= 2
+            empty = ir.Constant(value.type, ir.Undefined)
+            low, high = (
+                builder.shuffle_vector(
+                    value, empty, ir.Constant(ir.VectorType(_I32, width), [start + i for i in range(width)])
+                )
+                for start in (0, width)
+            )
+            value = builder.fadd(low, high)
+        return builder.extract_element(value, ir.Constant(_I32, 0))
+
+    return types.float32(x), generate

@@ -137,9 +137,7 @@ class Run:
             self.scores.add(finished)
             self.epsilon = epsilon_at(self.config, self.timesteps, len(self.scores))
             if len(self.buffer) >= self.config.learning_starts:
-                for _ in range(crossings(before, self.timesteps, self.config.train_freq)):
-                    self.dqn.update(self.buffer.sample(self.config.batch_size))
-
+                self.dqn.learn(self.buffer, crossings(before, self.timesteps, self.config.train_freq))
             solved = self.judge.solved(self.scores, self.timesteps)
             if crossings(episodes, len(self.scores), self.config.log_episodes):
                 self.log(directory)

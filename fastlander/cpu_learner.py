@@ -1,0 +1,87 @@
+"""`CpuLearner`: the memory around the fused kernels, sharing the parameters of a QNetwork and its optimizer."""
+
+import numpy as np
+import torch
+
+from fastlander.config import Config
+from fastlander.flat_adam import FlatAdam
+from fastlander.fused import choose, learn, make_plan, numbers_of, pack
+from fastlander.q_network import QNetwork
+from fastlander.replay_buffer import ReplayBuffer
+from fastlander.rng import kernel_state
+
+
+class CpuLearner:
+    """Acts and learns for a `DQN` whose network is on the CPU, as its torch form does but for rounding.
+
+    Args:
+        config: hyperparameters.
+        q_network: the online network; its `flat` is learned in place.
+        optimizer: whose moments are used, and whose steps are counted.
+        target: the target network's parameters, or `q_network.flat` itself.
+        exploration: random stream of the coins.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        q_network: QNetwork,
+        optimizer: FlatAdam,
+        target: torch.Tensor,
+        exploration: np.random.SeedSequence,
+    ) -> None:
+        linears = [module for module in q_network if isinstance(module, torch.nn.Linear)]
+        self._sizes = (linears[0].in_features, *(linear.out_features for linear in linears))
+        self._tensors = (q_network.flat, target, *q_network.parameters())
+        self._vectors = [*optimizer.vectors, target.numpy()]
+        self._optimizer = optimizer
+        self._numbers = numbers_of(config)
+        self._table, size = make_plan(self._sizes, config.batch_size)
+        self._memory = np.zeros(size, np.float32)
+        self._picked = np.zeros(config.batch_size, np.int64)
+        self._exploration = kernel_state(exploration)
+        self._act_rows, self._act_versions, self._versions = 0, (), ()
+
+    def belongs_to(self, q_network: QNetwork) -> bool:
+        """Whether the network still has the parameters that this shares (`QNetwork.to` gives it new ones)."""
+        return q_network.flat is self._tensors[0]
+
+    def learn(self, buffer: ReplayBuffer, done: int, updates: int) -> float:
+        """`updates` updates after `done` on fresh samples of the buffer: the last one's loss."""
+        versions = self._current()
+        if versions != self._versions:
+            pack(self._memory, self._table, self._vectors[0], self._vectors[4])
+            self._versions = versions
+        loss = learn(
+            self._memory,
+            self._table,
+            *self._vectors,
+            self._numbers,
+            *buffer.arrays.values(),
+            len(buffer),
+            buffer.random_state,
+            self._picked,
+            done,
+            updates,
+        )
+        self._optimizer.count_steps(updates)
+        self._act_versions = ()
+        return loss
+
+    def act(self, obs: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
+        """Epsilon-greedy actions: float32[N, obs_size], float64[N] -> int64[N]."""
+        rows = len(obs)
+        if rows > self._act_rows:
+            self._act_table, size = make_plan(self._sizes, rows)
+            self._act_memory, self._act_rows, self._act_versions = np.zeros(size, np.float32), rows, ()
+        versions = self._current()
+        if versions != self._act_versions:
+            pack(self._act_memory, self._act_table, self._vectors[0], self._vectors[4])
+            self._act_versions = versions
+        actions = np.empty(rows, np.int64)
+        choose(self._act_memory, self._act_table, obs, epsilon, self._exploration, actions)
+        return actions
+
+    def _current(self) -> tuple[int, ...]:
+        """torch's count of in-place changes of the parameters: ours, which torch does not see, are known anyway."""
+        return tuple(tensor._version for tensor in self._tensors)

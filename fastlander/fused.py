@@ -1,0 +1,419 @@
+"""The DQN update and the choice of actions as Numba kernels on the flat parameters: the fast path on a CPU.
+
+`DQN.update` is the slow twin. All matrices lie in one float32 array, rows padded to whole vectors with zeros.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastlander.config import Config
+from fastlander.jit import inlined, part, uncounted_kernel
+from fastlander.matmul import LANES, padded, product
+from fastlander.rng import next_below, next_uint64
+from fastlander.simd import fill16, lane_sum, load16, square_root, store16, where
+
+_ZERO, _ONE, _11 = np.float32(0), np.float32(1), np.uint64(11)
+EPS = np.float32(1e-8)  # Adam's
+
+
+class Plan(NamedTuple):
+    """Where the matrices of a network with L layers and R rows of batch start; int64[L] or int64[L + 1] each.
+
+    sizes, widths: of the observation, the hidden layers and the values, as they are and padded. first: where a layer's
+    weight [out, in] starts in the flat parameters; its bias [out] follows.
+    """
+
+    sizes: np.ndarray
+    widths: np.ndarray
+    first: np.ndarray
+    forward: np.ndarray  # the weight transposed, [in, out padded]
+    backward: np.ndarray  # the weight, [out, in padded]
+    bias: np.ndarray  # [out padded]
+    target_forward: np.ndarray
+    target_bias: np.ndarray
+    inputs: np.ndarray  # [R, width]: the observations, each layer's output, the values
+    others: np.ndarray  # the same for the next observations
+    grads: np.ndarray  # [R, width]: the loss's derivative by the inputs
+    weight_grad: np.ndarray  # [out, in padded]
+    target_values: np.ndarray  # int64[1]: [R, values padded]
+
+
+def make_plan(sizes: tuple[int, ...], rows: int) -> tuple[np.ndarray, int]:
+    """A Plan as int64[fields, L + 1], for a network of these sizes and so many rows, and the floats it takes."""
+    layers = range(len(sizes) - 1)
+    widths = [padded(size) for size in sizes]
+    end = 0
+
+    def place(shapes: list[tuple[int, int]]) -> list[int]:
+        nonlocal end
+        starts = []
+        for height, width in shapes:
+            starts.append(end)
+            end += height * width
+        return starts
+
+    transposed = [(sizes[k], widths[k + 1]) for k in layers]
+    plain = [(sizes[k + 1], widths[k]) for k in layers]
+    biases = [(1, widths[k + 1]) for k in layers]
+    batch = [(rows, width) for width in widths]
+    counts = [sizes[k + 1] * (sizes[k] + 1) for k in layers]
+    fields = Plan(
+        sizes=sizes,
+        widths=widths,
+        first=[sum(counts[:k]) for k in layers],
+        forward=place(transposed),
+        backward=place(plain),
+        bias=place(biases),
+        target_forward=place(transposed),
+        target_bias=place(biases),
+        inputs=place(batch),
+        others=place(batch),
+        grads=place(batch),
+        weight_grad=place(plain),
+        target_values=place(batch[-1:]),
+    )
+    table = np.zeros((len(fields), len(sizes)), np.int64)
+    for row, values in zip(table, fields, strict=True):
+        row[: len(values)] = values
+    return table, end
+
+
+@inlined
+def unpack_plan(table):
+    """The Plan that a table holds."""
+    n = table.shape[1]
+    return Plan(
+        table[0],
+        table[1],
+        table[2, : n - 1],
+        table[3],
+        table[4],
+        table[5],
+        table[6],
+        table[7],
+        table[8],
+        table[9],
+        table[10],
+        table[11],
+        table[12],
+    )
+
+
+@inlined
+def pack_transposed(memory, plan, flat, weights, biases):
+    """Copy flat parameters to where a forward pass reads them."""
+    for k in range(len(plan.first)):
+        size_in, size_out, width = plan.sizes[k], plan.sizes[k + 1], plan.widths[k + 1]
+        for j in range(size_out):
+            row = plan.first[k] + j * size_in
+            for i in range(size_in):
+                memory[weights[k] + i * width + j] = flat[row + i]
+            memory[biases[k] + j] = flat[plan.first[k] + size_out * size_in + j]
+
+
+@inlined
+def pack_plain(memory, plan, flat):
+    """Copy flat parameters to where the backward pass reads them (all but the first layer's)."""
+    for k in range(1, len(plan.first)):
+        size_in, width = plan.sizes[k], plan.widths[k]
+        for j in range(plan.sizes[k + 1]):
+            row, to = plan.first[k] + j * size_in, plan.backward[k] + j * width
+            for i in range(size_in):
+                memory[to + i] = flat[row + i]
+
+
+@part
+def forward_pass(memory, plan, weights, biases, inputs, last, rows):
+    """The network's values for the observations in inputs[0], into `last`; hidden outputs into inputs[1:]."""
+    layers = len(plan.first)
+    for k in range(layers):
+        out, width = inputs[k + 1] if k + 1 < layers else last, plan.widths[k + 1]
+        product(memory, out, width, rows, width, inputs[k], plan.widths[k], 1, weights[k], width, plan.sizes[k])
+        for n in range(0, width, LANES):
+            bias = load16(memory, biases[k] + n)
+            for row in range(rows):
+                at = out + row * width + n
+                value = load16(memory, at) + bias
+                store16(memory, at, where(value > _ZERO, value, fill16(_ZERO)) if k + 1 < layers else value)
+
+
+@inlined
+def best_action(memory, at, count):
+    """The first of the highest of `count` values."""
+    best = 0
+    for a in range(1, count):
+        if memory[at + a] > memory[at + best]:
+            best = a
+    return best
+
+
+@part
+def backward_pass(memory, plan, gradient, rows):
+    """From grads[L], the derivative by the values, to the gradient of all parameters."""
+    for k in range(len(plan.first) - 1, -1, -1):
+        size_in, size_out = plan.sizes[k], plan.sizes[k + 1]
+        wide_in, wide_out = plan.widths[k], plan.widths[k + 1]
+        grads, inputs, weight = plan.grads[k + 1], plan.inputs[k], plan.weight_grad[k]
+        product(memory, weight, wide_in, size_out, wide_in, grads, 1, wide_out, inputs, wide_in, rows)
+        first = plan.first[k]
+        for j in range(size_out):
+            for i in range(size_in):
+                gradient[first + j * size_in + i] = memory[weight + j * wide_in + i]
+        for n in range(0, wide_out, LANES):
+            total = fill16(_ZERO)
+            for row in range(rows):
+                total = total + load16(memory, grads + row * wide_out + n)
+            store16(memory, plan.target_values[0], total)
+            for j in range(min(LANES, size_out - n)):
+                gradient[first + size_out * size_in + n + j] = memory[plan.target_values[0] + j]
+        if k:
+            below = plan.grads[k]
+            product(memory, below, wide_in, rows, wide_in, grads, wide_out, 1, plan.backward[k], wide_in, size_out)
+            for at in range(0, rows * wide_in, LANES):
+                passes = load16(memory, inputs + at) > _ZERO
+                store16(memory, below + at, where(passes, load16(memory, below + at), fill16(_ZERO)))
+
+
+class Numbers(NamedTuple):
+    """The hyperparameters that an update reads."""
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+    max_grad_norm: float  # infinity: never clipped
+    reward_scale: np.float32
+    tau: np.float32
+    target_update_freq: int
+    huber: bool
+    double_dqn: bool
+    separate_target: bool
+    mirror_rows: int
+
+
+def numbers_of(config: Config) -> np.ndarray:
+    """A run's Numbers as float64[11]."""
+    numbers = Numbers(
+        learning_rate=config.learning_rate,
+        beta1=config.adam_betas[0],
+        beta2=config.adam_betas[1],
+        max_grad_norm=np.inf if config.max_grad_norm is None else config.max_grad_norm,
+        reward_scale=np.float32(config.reward_scale),
+        tau=np.float32(config.tau),
+        target_update_freq=config.target_update_freq,
+        huber=config.loss == "huber",
+        double_dqn=config.double_dqn,
+        separate_target=config.separate_target,
+        mirror_rows=config.batch_size // 2 if config.mirrors else 0,
+    )
+    return np.array(numbers, np.float64)
+
+
+@inlined
+def unpack_numbers(numbers):
+    """The Numbers that float64[11] holds."""
+    return Numbers(
+        numbers[0],
+        numbers[1],
+        numbers[2],
+        numbers[3],
+        np.float32(numbers[4]),
+        np.float32(numbers[5]),
+        np.int64(numbers[6]),
+        numbers[7] != 0,
+        numbers[8] != 0,
+        numbers[9] != 0,
+        np.int64(numbers[10]),
+    )
+
+
+@inlined
+def adam(p, g, m, v, step_size, beta1, beta2, root, eps):
+    """Adam (Kingma and Ba 2015) for one number or lanes of them: (p, m, v)."""
+    m = m + (_ONE - beta1) * (g - m)
+    v = beta2 * v + (_ONE - beta2) * g * g
+    return p - step_size * m / (square_root(v) * root + eps), m, v
+
+
+@part
+def adam_step(flat, gradient, exp_avg, exp_avg_sq, numbers, scale, count):
+    """One step of Adam with the gradient times `scale`."""
+    beta1, beta2 = np.float32(numbers.beta1), np.float32(numbers.beta2)
+    step_size = np.float32(numbers.learning_rate / (1 - numbers.beta1**count))
+    root = np.float32(1 / (1 - numbers.beta2**count) ** 0.5)
+    whole = len(flat) - len(flat) % LANES
+    for i in range(0, whole, LANES):
+        g = load16(gradient, i) * scale
+        p, m, v = adam(
+            load16(flat, i), g, load16(exp_avg, i), load16(exp_avg_sq, i), step_size, beta1, beta2, root, EPS
+        )
+        store16(gradient, i, g)
+        store16(flat, i, p)
+        store16(exp_avg, i, m)
+        store16(exp_avg_sq, i, v)
+    for i in range(whole, len(flat)):
+        gradient[i] *= scale
+        flat[i], exp_avg[i], exp_avg_sq[i] = adam(
+            flat[i], gradient[i], exp_avg[i], exp_avg_sq[i], step_size, beta1, beta2, root, EPS
+        )
+
+
+@part
+def clip_scale(gradient, max_norm):
+    """What scales the gradient down to an L2 norm of at most `max_norm` (torch's clip_grad_norm_): float32."""
+    square = np.float64(0)
+    whole = len(gradient) - len(gradient) % LANES
+    total = fill16(_ZERO)
+    for i in range(0, whole, LANES):
+        total = total + load16(gradient, i) * load16(gradient, i)
+    square += np.float64(lane_sum(total))
+    for i in range(whole, len(gradient)):
+        square += np.float64(gradient[i] * gradient[i])
+    return np.float32(min(1.0, max_norm / (np.sqrt(square) + 1e-6)))
+
+
+@inlined
+def read_row(memory, plan, ring, slot, row, mirrored, at):
+    """Copy one stored observation into row `row` of the matrix at `at`, seen in a mirror if `mirrored`."""
+    to = at + row * plan.widths[0]
+    for i in range(plan.sizes[0]):
+        memory[to + i] = ring[slot, i]
+    if mirrored:
+        for i in (0, 2, 4, 5):
+            memory[to + i] = -memory[to + i]
+        memory[to + 6], memory[to + 7] = memory[to + 7], memory[to + 6]
+
+
+@inlined
+def mirrored_action(action):
+    """The side engines change places."""
+    return 4 - action if action == 1 or action == 3 else action
+
+
+@part
+def one_update(memory, plan, vectors, numbers, ring, stored, state, picked, count):
+    """Sample, and make one gradient step; the loss. `count`: this update's number, from 1."""
+    flat, gradient, exp_avg, exp_avg_sq, target = vectors
+    rows = len(picked)
+    for row in range(rows):
+        slot = next_below(state, stored)
+        picked[row] = slot
+        mirrored = row < numbers.mirror_rows
+        read_row(memory, plan, ring.obs, slot, row, mirrored, plan.inputs[0])
+        read_row(memory, plan, ring.next_obs, slot, row, mirrored, plan.others[0])
+    layers, actions = len(plan.first), plan.sizes[-1]
+    values, others, future = plan.inputs[layers], plan.others[layers], plan.target_values[0]
+    width = plan.widths[layers]
+    pack_plain(memory, plan, flat)
+    if numbers.double_dqn or not numbers.separate_target:
+        forward_pass(memory, plan, plan.forward, plan.bias, plan.others, others, rows)
+    if numbers.separate_target:
+        forward_pass(memory, plan, plan.target_forward, plan.target_bias, plan.others, future, rows)
+    else:
+        future = others
+    chooser = others if numbers.double_dqn else future
+    forward_pass(memory, plan, plan.forward, plan.bias, plan.inputs, values, rows)
+
+    loss, grads = np.float64(0), plan.grads[layers]
+    for row in range(rows):
+        slot, at = picked[row], row * width
+        action = ring.action[slot]
+        if row < numbers.mirror_rows:
+            action = mirrored_action(action)
+        best = best_action(memory, chooser + at, actions)
+        wanted = ring.reward[slot] * numbers.reward_scale + ring.discount[slot] * memory[future + at + best]
+        error = memory[values + at + action] - wanted
+        store16(memory, grads + at, fill16(_ZERO))
+        for n in range(LANES, width, LANES):
+            store16(memory, grads + at + n, fill16(_ZERO))
+        if numbers.huber:
+            size = abs(error)
+            capped = min(size, _ONE)
+            loss += np.float64(capped * (size - np.float32(0.5) * capped))
+            slope = min(max(error, -_ONE), _ONE)
+        else:
+            loss += np.float64(error * error)
+            slope = np.float32(2) * error
+        memory[grads + at + action] = slope / np.float32(rows)
+    backward_pass(memory, plan, gradient, rows)
+    adam_step(flat, gradient, exp_avg, exp_avg_sq, numbers, clip_scale(gradient, numbers.max_grad_norm), count)
+    pack_transposed(memory, plan, flat, plan.forward, plan.bias)
+    if numbers.separate_target and count % numbers.target_update_freq == 0:
+        for i in range(len(flat)):
+            target[i] += numbers.tau * (flat[i] - target[i])
+        pack_transposed(memory, plan, target, plan.target_forward, plan.target_bias)
+    return loss / rows
+
+
+class Ring(NamedTuple):
+    """The arrays of a ReplayBuffer of transitions: float32[maxlen, obs_size], int64[maxlen], float32[maxlen] ..."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    next_obs: np.ndarray
+    discount: np.ndarray
+
+
+@uncounted_kernel
+def learn(
+    memory,
+    table,
+    flat,
+    gradient,
+    exp_avg,
+    exp_avg_sq,
+    target,
+    numbers,
+    obs,
+    action,
+    reward,
+    next_obs,
+    discount,
+    stored,
+    state,
+    picked,
+    done,
+    updates,
+):
+    """`updates` updates after `done`, each on a fresh sample: the last one's loss.
+
+    table, numbers: of make_plan and numbers_of. flat, gradient, exp_avg, exp_avg_sq, target: float32[P]. obs and those
+    after it: the ring. stored: transitions in it. state: uint64[4], the sampling's random stream. picked: int64[B], the
+    rows sampled last.
+    """
+    plan, settings = unpack_plan(table), unpack_numbers(numbers)
+    vectors = (flat, gradient, exp_avg, exp_avg_sq, target)
+    ring = Ring(obs, action, reward, next_obs, discount)
+    loss = np.float64(0)
+    for k in range(updates):
+        loss = one_update(memory, plan, vectors, settings, ring, stored, state, picked, done + k + 1)
+    return loss
+
+
+@uncounted_kernel
+def pack(memory, table, flat, target):
+    """Copy parameters that were changed elsewhere to where the kernels read them."""
+    plan = unpack_plan(table)
+    pack_transposed(memory, plan, flat, plan.forward, plan.bias)
+    pack_transposed(memory, plan, target, plan.target_forward, plan.target_bias)
+
+
+@uncounted_kernel
+def choose(memory, table, obs, epsilon, state, actions):
+    """Epsilon-greedy actions, one coin per lander: float32[N, obs_size], float64[N] -> int64[N], into `actions`.
+
+    The plan's batch has at least N rows; its forward weights are read. No coin is tossed where epsilon is 0.
+    """
+    plan = unpack_plan(table)
+    rows, layers, count = len(obs), len(plan.first), plan.sizes[-1]
+    for row in range(rows):
+        for i in range(plan.sizes[0]):
+            memory[plan.inputs[0] + row * plan.widths[0] + i] = obs[row, i]
+    values = plan.inputs[layers]
+    forward_pass(memory, plan, plan.forward, plan.bias, plan.inputs, values, rows)
+    for row in range(rows):
+        if epsilon[row] > 0 and np.float64(next_uint64(state) >> _11) * 2.0**-53 < epsilon[row]:
+            actions[row] = next_below(state, count)
+        else:
+            actions[row] = best_action(memory, values + row * plan.widths[layers], count)
