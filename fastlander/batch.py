@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastlander.atomics import atomic_exchange, atomic_load
 from fastlander.jit import inlined, part, shared, uncounted_kernel
 from fastlander.lander import Settings, blow, engine_powers, finish_step, fire_engines, observe, reset
 from fastlander.physics.broad_phase import update_pairs
@@ -35,7 +36,7 @@ from fastlander.physics.state import (
     unpack_scratch,
 )
 from fastlander.physics.world import collide, solve_toi
-from fastlander.simd import atomic_exchange, atomic_load, index16, index32
+from fastlander.simd_memory import index16, index32
 
 FREE, LIMITED, LEGS, GENERAL, NUM_KINDS = 0, 1, 2, 3, 4
 """Which solver a lander's step takes: no limit and no contact; limits; leg contacts; anything."""

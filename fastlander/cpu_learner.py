@@ -5,7 +5,8 @@ import torch
 
 from fastlander.config import Config
 from fastlander.flat_adam import FlatAdam
-from fastlander.fused import choose, learn, make_plan, numbers_of, pack
+from fastlander.fused import choose, learn, numbers_of, pack
+from fastlander.network_plan import make_plan
 from fastlander.q_network import QNetwork
 from fastlander.replay_buffer import ReplayBuffer
 from fastlander.rng import kernel_state
@@ -40,19 +41,18 @@ class CpuLearner:
         self._memory = np.zeros(size, np.float32)
         self._picked = np.zeros(config.batch_size, np.int64)
         self._exploration = kernel_state(exploration)
+        self.loss = torch.zeros(())
+        """Loss of the last update."""
+        self._loss = self.loss.numpy()
         self._act_rows, self._act_versions, self._versions = 0, (), ()
 
-    def belongs_to(self, q_network: QNetwork) -> bool:
-        """Whether the network still has the parameters that this shares (`QNetwork.to` gives it new ones)."""
-        return q_network.flat is self._tensors[0]
-
-    def learn(self, buffer: ReplayBuffer, done: int, updates: int) -> float:
-        """`updates` updates after `done` on fresh samples of the buffer: the last one's loss."""
+    def learn(self, buffer: ReplayBuffer, done: int, updates: int) -> None:
+        """`updates` updates after `done` on fresh samples of the buffer."""
         versions = self._current()
         if versions != self._versions:
             pack(self._memory, self._table, self._vectors[0], self._vectors[4])
             self._versions = versions
-        loss = learn(
+        self._loss[...] = learn(
             self._memory,
             self._table,
             *self._vectors,
@@ -66,7 +66,6 @@ class CpuLearner:
         )
         self._optimizer.count_steps(updates)
         self._act_versions = ()
-        return loss
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
         """Epsilon-greedy actions: float32[N, obs_size], float64[N] -> int64[N]."""

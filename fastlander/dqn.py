@@ -35,7 +35,6 @@ class DQN:
         self.num_actions = num_actions
         self.device = pick_device(config.device)
         streams = spawn_streams(config.seed)
-        self._exploration_stream = streams.exploration
         self._exploration = np.random.default_rng(streams.exploration)
         weights = torch.Generator().manual_seed(int(streams.network.generate_state(1)[0]))
         self.q_network = QNetwork(obs_size, num_actions, config.hidden_sizes, generator=weights).to(self.device)
@@ -47,32 +46,33 @@ class DQN:
         """Loss of the last update (a tensor, so that reading it is what waits for a GPU)."""
         self._target_layers = self.q_network.layers(self.target)
         self._mirror_rows = config.batch_size // 2 if config.mirrors else 0
-        self._cpu_learner: CpuLearner | None = None
+        self._learned = self.q_network.flat
+        self._cpu_learner = None
+        if self.device.type == "cpu":
+            self._cpu_learner = CpuLearner(config, self.q_network, self.optimizer, self.target, streams.exploration)
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray | float) -> np.ndarray:
         """Epsilon-greedy actions from one forward pass: float32[N, obs_size], float64[N] -> int64[N]."""
-        if self._on_cpu():
-            return self._cpu().act(obs, np.broadcast_to(np.asarray(epsilon, np.float64), len(obs)))
+        if self._is_fused():
+            return self._cpu_learner.act(obs, np.broadcast_to(np.asarray(epsilon, np.float64), len(obs)))
         return epsilon_greedy(self.q_network.greedy(obs), epsilon, self.num_actions, self._exploration)
 
     def learn(self, buffer: ReplayBuffer, updates: int) -> None:
         """`updates` gradient steps, each on a fresh sample of the buffer: fused kernels on a CPU, `update` on a GPU."""
-        if not self._on_cpu():
+        if not self._is_fused():
             for _ in range(updates):
                 self.update(buffer.sample(self.config.batch_size))
         elif updates:
-            self.loss = torch.tensor(self._cpu().learn(buffer, self.updates, updates))
-            self.updates += updates
+            self._cpu_learner.learn(buffer, self.updates, updates)
+            self.loss, self.updates = self._cpu_learner.loss, self.updates + updates
 
-    def _on_cpu(self) -> bool:
-        return self.device.type == "cpu"
-
-    def _cpu(self) -> CpuLearner:
-        if self._cpu_learner is None or not self._cpu_learner.belongs_to(self.q_network):
-            self._cpu_learner = CpuLearner(
-                self.config, self.q_network, self.optimizer, self.target, self._exploration_stream
-            )
-        return self._cpu_learner
+    def _is_fused(self) -> bool:
+        """Whether the kernels' memory is still the network's and the optimizer's (`QNetwork.to` gives it another)."""
+        return (
+            self._cpu_learner is not None
+            and self.q_network.flat is self._learned
+            and self.optimizer.vectors is not None
+        )
 
     @torch.no_grad()
     def update(self, batch: Transition) -> None:

@@ -40,13 +40,13 @@ class FlatAdam(torch.optim.Adam):
         self._addresses = [parameter.data_ptr() for parameter in self._parameters]
 
     @property
-    def vectors(self) -> list[np.ndarray]:
-        """Parameters, gradient and both moments as float32[P], for a kernel that makes the steps itself."""
+    def vectors(self) -> list[np.ndarray] | None:
+        """Parameters, gradient and both moments as float32[P], for a kernel that makes the steps itself, or None."""
         return self._arrays
 
     def count_steps(self, steps: int) -> None:
         """Note that a kernel has made `steps` steps on `vectors`."""
-        self._steps.add_(steps)
+        self._steps.numpy()[:] += steps
 
     def flat_step(self) -> bool:
         """One step by the flat kernel if that is what `step` would do; whether it was."""

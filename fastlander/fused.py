@@ -9,118 +9,14 @@ import numpy as np
 
 from fastlander.config import Config
 from fastlander.jit import inlined, part, uncounted_kernel
-from fastlander.matmul import LANES, padded, product
+from fastlander.matmul import LANES, NO_FLOOR, product
+from fastlander.network_plan import pack_plain, pack_transposed, unpack_plan
 from fastlander.rng import next_below, next_uint64
-from fastlander.simd import fill16, lane_sum, load16, square_root, store16, where
+from fastlander.simd import lane_sum, square_root, where
+from fastlander.simd_memory import fill16, load1, load16, store1, store16
 
 _ZERO, _ONE, _11 = np.float32(0), np.float32(1), np.uint64(11)
 EPS = np.float32(1e-8)  # Adam's
-
-
-class Plan(NamedTuple):
-    """Where the matrices of a network with L layers and R rows of batch start; int64[L] or int64[L + 1] each.
-
-    sizes, widths: of the observation, the hidden layers and the values, as they are and padded. first: where a layer's
-    weight [out, in] starts in the flat parameters; its bias [out] follows.
-    """
-
-    sizes: np.ndarray
-    widths: np.ndarray
-    first: np.ndarray
-    forward: np.ndarray  # the weight transposed, [in, out padded]
-    backward: np.ndarray  # the weight, [out, in padded]
-    bias: np.ndarray  # [out padded]
-    target_forward: np.ndarray
-    target_bias: np.ndarray
-    inputs: np.ndarray  # [R, width]: the observations, each layer's output, the values
-    others: np.ndarray  # the same for the next observations
-    grads: np.ndarray  # [R, width]: the loss's derivative by the inputs
-    weight_grad: np.ndarray  # [out, in padded]
-    target_values: np.ndarray  # int64[1]: [R, values padded]
-
-
-def make_plan(sizes: tuple[int, ...], rows: int) -> tuple[np.ndarray, int]:
-    """A Plan as int64[fields, L + 1], for a network of these sizes and so many rows, and the floats it takes."""
-    layers = range(len(sizes) - 1)
-    widths = [padded(size) for size in sizes]
-    end = 0
-
-    def place(shapes: list[tuple[int, int]]) -> list[int]:
-        nonlocal end
-        starts = []
-        for height, width in shapes:
-            starts.append(end)
-            end += height * width
-        return starts
-
-    transposed = [(sizes[k], widths[k + 1]) for k in layers]
-    plain = [(sizes[k + 1], widths[k]) for k in layers]
-    biases = [(1, widths[k + 1]) for k in layers]
-    batch = [(rows, width) for width in widths]
-    counts = [sizes[k + 1] * (sizes[k] + 1) for k in layers]
-    fields = Plan(
-        sizes=sizes,
-        widths=widths,
-        first=[sum(counts[:k]) for k in layers],
-        forward=place(transposed),
-        backward=place(plain),
-        bias=place(biases),
-        target_forward=place(transposed),
-        target_bias=place(biases),
-        inputs=place(batch),
-        others=place(batch),
-        grads=place(batch),
-        weight_grad=place(plain),
-        target_values=place(batch[-1:]),
-    )
-    table = np.zeros((len(fields), len(sizes)), np.int64)
-    for row, values in zip(table, fields, strict=True):
-        row[: len(values)] = values
-    return table, end
-
-
-@inlined
-def unpack_plan(table):
-    """The Plan that a table holds."""
-    n = table.shape[1]
-    return Plan(
-        table[0],
-        table[1],
-        table[2, : n - 1],
-        table[3],
-        table[4],
-        table[5],
-        table[6],
-        table[7],
-        table[8],
-        table[9],
-        table[10],
-        table[11],
-        table[12],
-    )
-
-
-@inlined
-def pack_transposed(memory, plan, flat, weights, biases):
-    """Copy flat parameters to where a forward pass reads them."""
-    for k in range(len(plan.first)):
-        size_in, size_out, width = plan.sizes[k], plan.sizes[k + 1], plan.widths[k + 1]
-        for j in range(size_out):
-            row = plan.first[k] + j * size_in
-            for i in range(size_in):
-                memory[weights[k] + i * width + j] = flat[row + i]
-            memory[biases[k] + j] = flat[plan.first[k] + size_out * size_in + j]
-
-
-@inlined
-def pack_plain(memory, plan, flat):
-    """Copy flat parameters to where the backward pass reads them (all but the first layer's)."""
-    for k in range(1, len(plan.first)):
-        size_in, width = plan.sizes[k], plan.widths[k]
-        for j in range(plan.sizes[k + 1]):
-            row, to = plan.first[k] + j * size_in, plan.backward[k] + j * width
-            for i in range(size_in):
-                memory[to + i] = flat[row + i]
 
 
 @part
@@ -129,13 +25,9 @@ def forward_pass(memory, plan, weights, biases, inputs, last, rows):
     layers = len(plan.first)
     for k in range(layers):
         out, width = inputs[k + 1] if k + 1 < layers else last, plan.widths[k + 1]
-        product(memory, out, width, rows, width, inputs[k], plan.widths[k], 1, weights[k], width, plan.sizes[k])
-        for n in range(0, width, LANES):
-            bias = load16(memory, biases[k] + n)
-            for row in range(rows):
-                at = out + row * width + n
-                value = load16(memory, at) + bias
-                store16(memory, at, where(value > _ZERO, value, fill16(_ZERO)) if k + 1 < layers else value)
+        floor = _ZERO if k + 1 < layers else NO_FLOOR
+        at, wide = inputs[k], plan.widths[k]
+        product(memory, out, width, rows, width, at, wide, 1, weights[k], width, plan.sizes[k], biases[k], floor)
 
 
 @inlined
@@ -155,11 +47,12 @@ def backward_pass(memory, plan, gradient, rows):
         size_in, size_out = plan.sizes[k], plan.sizes[k + 1]
         wide_in, wide_out = plan.widths[k], plan.widths[k + 1]
         grads, inputs, weight = plan.grads[k + 1], plan.inputs[k], plan.weight_grad[k]
-        product(memory, weight, wide_in, size_out, wide_in, grads, 1, wide_out, inputs, wide_in, rows)
+        none = plan.zeros[0]
+        product(memory, weight, wide_in, size_out, wide_in, grads, 1, wide_out, inputs, wide_in, rows, none, NO_FLOOR)
         first = plan.first[k]
         for j in range(size_out):
             for i in range(size_in):
-                gradient[first + j * size_in + i] = memory[weight + j * wide_in + i]
+                store1(gradient, first + j * size_in + i, load1(memory, weight + j * wide_in + i))
         for n in range(0, wide_out, LANES):
             total = fill16(_ZERO)
             for row in range(rows):
@@ -169,7 +62,8 @@ def backward_pass(memory, plan, gradient, rows):
                 gradient[first + size_out * size_in + n + j] = memory[plan.target_values[0] + j]
         if k:
             below = plan.grads[k]
-            product(memory, below, wide_in, rows, wide_in, grads, wide_out, 1, plan.backward[k], wide_in, size_out)
+            back = plan.backward[k]
+            product(memory, below, wide_in, rows, wide_in, grads, wide_out, 1, back, wide_in, size_out, none, NO_FLOOR)
             for at in range(0, rows * wide_in, LANES):
                 passes = load16(memory, inputs + at) > _ZERO
                 store16(memory, below + at, where(passes, load16(memory, below + at), fill16(_ZERO)))
@@ -340,7 +234,8 @@ def one_update(memory, plan, vectors, numbers, ring, stored, state, picked, coun
     pack_transposed(memory, plan, flat, plan.forward, plan.bias)
     if numbers.separate_target and count % numbers.target_update_freq == 0:
         for i in range(len(flat)):
-            target[i] += numbers.tau * (flat[i] - target[i])
+            old = load1(target, i)
+            store1(target, i, old + numbers.tau * (load1(flat, i) - old))
         pack_transposed(memory, plan, target, plan.target_forward, plan.target_bias)
     return loss / rows
 

@@ -16,8 +16,8 @@ from numba.core import cgutils, errors
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-_I32 = ir.IntType(32)
-_ELEMENTS = {"f32": ir.FloatType(), "f64": ir.DoubleType(), "i32": _I32, "mask": ir.IntType(1)}
+I32 = ir.IntType(32)
+_ELEMENTS = {"f32": ir.FloatType(), "f64": ir.DoubleType(), "i32": I32, "mask": ir.IntType(1)}
 _SCALARS = {"f32": types.float32, "f64": types.float64, "i32": types.int32, "mask": types.boolean}
 
 
@@ -53,7 +53,7 @@ def _common(left, right):
     return lanes if other == scalar or (lanes.element == "i32" and isinstance(other, types.Integer)) else None
 
 
-def _broadcast(context, builder, value, type_, lanes):
+def broadcast(context, builder, value, type_, lanes):
     """`value` as an LLVM vector of type `lanes`."""
     if isinstance(type_, Lanes):
         return value
@@ -61,8 +61,8 @@ def _broadcast(context, builder, value, type_, lanes):
     if lanes.element == "mask":
         value = builder.trunc(value, ir.IntType(1)) if value.type != ir.IntType(1) else value
     empty = ir.Constant(lanes.llvm, ir.Undefined)
-    first = builder.insert_element(empty, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_I32, lanes.width), [0] * lanes.width))
+    first = builder.insert_element(empty, value, ir.Constant(I32, 0))
+    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(I32, lanes.width), [0] * lanes.width))
 
 
 def _register(op, accepts, result, lower):
@@ -79,7 +79,7 @@ def _register(op, accepts, result, lower):
 
     def implement(context, builder, sig, args):
         lanes = _common(*sig.args)
-        operands = [_broadcast(context, builder, v, t, lanes) for v, t in zip(args, sig.args, strict=True)]
+        operands = [broadcast(context, builder, v, t, lanes) for v, t in zip(args, sig.args, strict=True)]
         return lower(builder, lanes, *operands)
 
     lower_builtin(op, Lanes, Lanes)(implement)
@@ -162,7 +162,7 @@ def where(typing_context, mask, a, b):
         condition = _bit(context, builder, args[0], sig.args[0])
         if not isinstance(lanes, Lanes):
             return builder.select(condition, args[1], args[2])
-        yes, no = (_broadcast(context, builder, args[i], sig.args[i], lanes) for i in (1, 2))
+        yes, no = (broadcast(context, builder, args[i], sig.args[i], lanes) for i in (1, 2))
         return builder.select(condition, yes, no)
 
     return lanes(mask, a, b), generate
@@ -233,87 +233,6 @@ def _cast_to(element):
 to_f32, to_f64, to_i32 = (_cast_to(element) for element in ("f32", "f64", "i32"))
 
 
-def _index_loader(width):
-    @intrinsic
-    def index(typing_context, array, start):
-        lanes = Lanes("i32", width)
-
-        def generate(context, builder, sig, args):
-            data = context.make_array(sig.args[0])(context, builder, args[0]).data
-            pointer = builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
-            load = builder.load(builder.bitcast(pointer, lanes.llvm.as_pointer()))
-            load.align = 4
-            return load
-
-        return lanes(array, start), generate
-
-    return index
-
-
-index16, index32 = _index_loader(16), _index_loader(32)
-"""`width` lane numbers, int32, from `array[start:]`."""
-
-
-def _element_pointer(context, builder, array_type, array, row, row_type, column):
-    """A pointer to array[row, column] of a C-contiguous array; column may be an LLVM vector of i32."""
-    struct = context.make_array(array_type)(context, builder, array)
-    row = context.cast(builder, row, row_type, types.intp)
-    stride = cgutils.unpack_tuple(builder, struct.shape, 2)[1]
-    base = builder.gep(struct.data, [builder.mul(row, stride)])
-    return builder.gep(base, [column])
-
-
-@intrinsic
-def gather(typing_context, array, row, index):
-    """array[row, index]: one number for an integer index, lanes for a lanes index."""
-    if not isinstance(index, Lanes):
-
-        def generate(context, builder, sig, args):
-            column = context.cast(builder, args[2], index, types.intp)
-            return builder.load(_element_pointer(context, builder, array, args[0], args[1], row, column))
-
-        return array.dtype(array, row, index), generate
-
-    element = "f32" if array.dtype == types.float32 else "i32"
-    lanes = Lanes(element, index.width)
-
-    def generate_lanes(context, builder, sig, args):
-        pointer = _element_pointer(context, builder, array, args[0], args[1], row, ir.Constant(_I32, 0))
-        result = ir.Constant(lanes.llvm, ir.Undefined)
-        for i in range(lanes.width):
-            lane = ir.Constant(_I32, i)
-            column = builder.sext(builder.extract_element(args[2], lane), ir.IntType(64))
-            result = builder.insert_element(result, builder.load(builder.gep(pointer, [column])), lane)
-        return result
-
-    return lanes(array, row, index), generate_lanes
-
-
-@intrinsic
-def scatter(typing_context, array, row, index, value):
-    """array[row, index] = value, for an integer index or a lanes index."""
-
-    def generate(context, builder, sig, args):
-        if not isinstance(index, Lanes):
-            column = context.cast(builder, args[2], index, types.intp)
-            pointer = _element_pointer(context, builder, array, args[0], args[1], row, column)
-            builder.store(context.cast(builder, args[3], value, array.dtype), pointer)
-            return context.get_dummy_value()
-        pointer = _element_pointer(context, builder, array, args[0], args[1], row, ir.Constant(_I32, 0))
-        vector = _broadcast(
-            context, builder, args[3], value, Lanes("f32" if array.dtype == types.float32 else "i32", index.width)
-        )
-        if isinstance(value, Lanes) and value.element == "mask":
-            vector = builder.zext(args[3], ir.VectorType(_I32, index.width))
-        for i in range(index.width):
-            lane = ir.Constant(_I32, i)
-            column = builder.sext(builder.extract_element(args[2], lane), ir.IntType(64))
-            builder.store(builder.extract_element(vector, lane), builder.gep(pointer, [column]))
-        return context.get_dummy_value()
-
-    return types.none(array, row, index, value), generate
-
-
 def _per_lane(name):
     @intrinsic
     def apply(typing_context, x):
@@ -325,7 +244,7 @@ def _per_lane(name):
                 return builder.call(function, args)
             result = ir.Constant(x.llvm, ir.Undefined)
             for i in range(x.width):
-                lane = ir.Constant(_I32, i)
+                lane = ir.Constant(I32, i)
                 value = builder.call(function, [builder.extract_element(args[0], lane)])
                 result = builder.insert_element(result, value, lane)
             return result
@@ -345,72 +264,9 @@ def bits(typing_context, x):
     result = Lanes("i32", x.width) if isinstance(x, Lanes) else types.int32
 
     def generate(context, builder, sig, args):
-        return builder.bitcast(args[0], result.llvm if isinstance(result, Lanes) else _I32)
+        return builder.bitcast(args[0], result.llvm if isinstance(result, Lanes) else I32)
 
     return result(x), generate
-
-
-def _int64_pointer(context, builder, sig, args):
-    data = context.make_array(sig.args[0])(context, builder, args[0]).data
-    return builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
-
-
-@intrinsic
-def atomic_load(typing_context, array, index):
-    """array[index] of int64[...], as other threads left it."""
-
-    def generate(context, builder, sig, args):
-        return builder.load_atomic(_int64_pointer(context, builder, sig, args), "seq_cst", 8)
-
-    return types.int64(array, index), generate
-
-
-@intrinsic
-def atomic_exchange(typing_context, array, index, value):
-    """array[index] = value for int64[...], indivisibly; the value before."""
-
-    def generate(context, builder, sig, args):
-        value = context.cast(builder, args[2], sig.args[2], types.int64)
-        return builder.atomic_rmw("xchg", _int64_pointer(context, builder, sig, args), value, "seq_cst")
-
-    return types.int64(array, index, value), generate
-
-
-def _contiguous(width):
-    lanes = Lanes("f32", width)
-
-    def pointer(context, builder, sig, args):
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        place = builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
-        return builder.bitcast(place, lanes.llvm.as_pointer())
-
-    @intrinsic
-    def load(typing_context, array, start):
-        def generate(context, builder, sig, args):
-            value = builder.load(pointer(context, builder, sig, args))
-            value.align = 4
-            return value
-
-        return lanes(array, start), generate
-
-    @intrinsic
-    def store(typing_context, array, start, value):
-        def generate(context, builder, sig, args):
-            builder.store(args[2], pointer(context, builder, sig, args), align=4)
-            return context.get_dummy_value()
-
-        return types.none(array, start, value), generate
-
-    @intrinsic
-    def fill(typing_context, number):
-        return lanes(number), lambda context, builder, sig, args: _broadcast(context, builder, args[0], number, lanes)
-
-    return load, store, fill
-
-
-load16, store16, fill16 = _contiguous(16)
-load32, store32, fill32 = _contiguous(32)
-"""float32 lanes from and to array[start : start + width] of a flat array; a number in every lane."""
 
 
 @intrinsic
@@ -421,7 +277,7 @@ def multiply_add(typing_context, a, b, c):
     def generate(context, builder, sig, args):
         function_type = ir.FunctionType(c.llvm, [c.llvm] * 3)
         function = cgutils.get_or_insert_function(builder.module, function_type, name)
-        operands = [_broadcast(context, builder, args[i], sig.args[i], c) for i in range(2)]
+        operands = [broadcast(context, builder, args[i], sig.args[i], c) for i in range(2)]
         return builder.call(function, [*operands, args[2]])
 
     return c(a, b, c), generate
@@ -438,11 +294,11 @@ def lane_sum(typing_context, x):
             empty = ir.Constant(value.type, ir.Undefined)
             low, high = (
                 builder.shuffle_vector(
-                    value, empty, ir.Constant(ir.VectorType(_I32, width), [start + i for i in range(width)])
+                    value, empty, ir.Constant(ir.VectorType(I32, width), [start + i for i in range(width)])
                 )
                 for start in (0, width)
             )
             value = builder.fadd(low, high)
-        return builder.extract_element(value, ir.Constant(_I32, 0))
+        return builder.extract_element(value, ir.Constant(I32, 0))
 
     return types.float32(x), generate

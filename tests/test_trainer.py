@@ -271,17 +271,17 @@ def test_two_runs_cannot_take_one_directory(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(tmp_path, monkeypatch):
-    update, flats = fastlander.trainer.DQN.update, []
+    learn, flats = fastlander.trainer.DQN.learn, []
 
-    def poisoned(dqn, batch):
-        update(dqn, batch)
+    def poisoned(dqn, buffer, updates):
+        learn(dqn, buffer, updates)
         if dqn.updates > 30:
             dqn.q_network.flat.fill_(float("nan"))
             dqn.loss = torch.tensor(float("nan"))
         else:
             flats.append(dqn.q_network.flat.clone())
 
-    monkeypatch.setattr(fastlander.trainer.DQN, "update", poisoned)
+    monkeypatch.setattr(fastlander.trainer.DQN, "learn", poisoned)
     with pytest.raises(Diverged, match="the loss became nan by step [0-9,]+; the last good weights are in"):
         train(tmp_path / "run", log_episodes=1)
     kept = torch.cat([tensor.reshape(-1) for tensor in load_file(tmp_path / "run" / "model.safetensors").values()])

@@ -25,7 +25,8 @@ from fastlander.physics.settings import (
 )
 from fastlander.physics.state import BODY, EDGE, FAT_AABB, HEIGHT, MOVED, NUM_CONTACTS, TOP
 from fastlander.physics.vector_math import Vec2, maximum, minimum, transform
-from fastlander.simd import gather, scatter, where
+from fastlander.simd import where
+from fastlander.simd_memory import gather, scatter
 
 EDGE_MARGIN = POLYGON_RADIUS  # of an edge's AABB; its fat AABB is AABB_EXTENSION larger
 

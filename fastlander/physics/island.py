@@ -40,7 +40,8 @@ from fastlander.physics.state import (
     VELOCITY,
 )
 from fastlander.physics.vector_math import Motion, Rot, Vec2, absolute, dot, length, minimum, rotate, rotation
-from fastlander.simd import gather, scatter, where
+from fastlander.simd import where
+from fastlander.simd_memory import gather, scatter
 
 
 @inlined

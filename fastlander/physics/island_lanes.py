@@ -52,7 +52,8 @@ from fastlander.physics.settings import (
 )
 from fastlander.physics.state import LEG_CONTACT, LEG_TOUCHES, POSITION, VELOCITY
 from fastlander.physics.vector_math import Motion, Vec2, maximum, minimum
-from fastlander.simd import all_lanes, any_lane, bits, gather, scatter, where
+from fastlander.simd import all_lanes, any_lane, bits, where
+from fastlander.simd_memory import gather, scatter
 
 _NOWHERE = Vec2(ZERO, ZERO)
 FIRST_CHECK = 6  # iterations before the first look for a cycle; each later one comes after twice as many

@@ -1,0 +1,30 @@
+"""Words of an int64 array that several threads read and write."""
+
+from numba import types
+from numba.extending import intrinsic
+
+
+def _int64_pointer(context, builder, sig, args):
+    data = context.make_array(sig.args[0])(context, builder, args[0]).data
+    return builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
+
+
+@intrinsic
+def atomic_load(typing_context, array, index):
+    """array[index] of int64[...], as other threads left it."""
+
+    def generate(context, builder, sig, args):
+        return builder.load_atomic(_int64_pointer(context, builder, sig, args), "seq_cst", 8)
+
+    return types.int64(array, index), generate
+
+
+@intrinsic
+def atomic_exchange(typing_context, array, index, value):
+    """array[index] = value for int64[...], indivisibly; the value before."""
+
+    def generate(context, builder, sig, args):
+        value = context.cast(builder, args[2], sig.args[2], types.int64)
+        return builder.atomic_rmw("xchg", _int64_pointer(context, builder, sig, args), value, "seq_cst")
+
+    return types.int64(array, index, value), generate

@@ -1,0 +1,118 @@
+"""Where the fused kernels keep a network's matrices: one float32 array, each row padded to whole vectors with zeros."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fastlander.jit import inlined
+from fastlander.matmul import padded
+from fastlander.simd_memory import load1, store1
+
+
+class Plan(NamedTuple):
+    """Where the matrices of a network with L layers and R rows of batch start; int64[L] or int64[L + 1] each.
+
+    sizes, widths: of the observation, the hidden layers and the values, as they are and padded. first: where a layer's
+    weight [out, in] starts in the flat parameters; its bias [out] follows.
+    """
+
+    sizes: np.ndarray
+    widths: np.ndarray
+    first: np.ndarray
+    forward: np.ndarray  # the weight transposed, [in, out padded]
+    backward: np.ndarray  # the weight, [out, in padded]
+    bias: np.ndarray  # [out padded]
+    target_forward: np.ndarray
+    target_bias: np.ndarray
+    inputs: np.ndarray  # [R, width]: the observations, each layer's output, the values
+    others: np.ndarray  # the same for the next observations
+    grads: np.ndarray  # [R, width]: the loss's derivative by the inputs
+    weight_grad: np.ndarray  # [out, in padded]
+    target_values: np.ndarray  # int64[1]: [R, values padded]
+    zeros: np.ndarray  # int64[1]: a row of them, as wide as the widest
+
+
+def make_plan(sizes: tuple[int, ...], rows: int) -> tuple[np.ndarray, int]:
+    """A Plan as int64[fields, L + 1], for a network of these sizes and so many rows, and the floats it takes."""
+    layers = range(len(sizes) - 1)
+    widths = [padded(size) for size in sizes]
+    end = 0
+
+    def place(shapes: list[tuple[int, int]]) -> list[int]:
+        nonlocal end
+        starts = []
+        for height, width in shapes:
+            starts.append(end)
+            end += height * width
+        return starts
+
+    transposed = [(sizes[k], widths[k + 1]) for k in layers]
+    plain = [(sizes[k + 1], widths[k]) for k in layers]
+    biases = [(1, widths[k + 1]) for k in layers]
+    batch = [(rows, width) for width in widths]
+    counts = [sizes[k + 1] * (sizes[k] + 1) for k in layers]
+    fields = Plan(
+        sizes=sizes,
+        widths=widths,
+        first=[sum(counts[:k]) for k in layers],
+        forward=place(transposed),
+        backward=place(plain),
+        bias=place(biases),
+        target_forward=place(transposed),
+        target_bias=place(biases),
+        inputs=place(batch),
+        others=place(batch),
+        grads=place(batch),
+        weight_grad=place(plain),
+        target_values=place(batch[-1:]),
+        zeros=place([(1, max(widths))]),
+    )
+    table = np.zeros((len(fields), len(sizes)), np.int64)
+    for row, values in zip(table, fields, strict=True):
+        row[: len(values)] = values
+    return table, end
+
+
+@inlined
+def unpack_plan(table):
+    """The Plan that a table holds."""
+    n = table.shape[1]
+    return Plan(
+        table[0],
+        table[1],
+        table[2, : n - 1],
+        table[3],
+        table[4],
+        table[5],
+        table[6],
+        table[7],
+        table[8],
+        table[9],
+        table[10],
+        table[11],
+        table[12],
+        table[13],
+    )
+
+
+@inlined
+def pack_transposed(memory, plan, flat, weights, biases):
+    """Copy flat parameters to where a forward pass reads them."""
+    for k in range(len(plan.first)):
+        size_in, size_out, width = plan.sizes[k], plan.sizes[k + 1], plan.widths[k + 1]
+        for j in range(size_out):
+            row = plan.first[k] + j * size_in
+            for i in range(size_in):
+                store1(memory, weights[k] + i * width + j, load1(flat, row + i))
+            memory[biases[k] + j] = flat[plan.first[k] + size_out * size_in + j]
+
+
+@inlined
+def pack_plain(memory, plan, flat):
+    """Copy flat parameters to where the backward pass reads them (all but the first layer's)."""
+    for k in range(1, len(plan.first)):
+        size_in, width = plan.sizes[k], plan.widths[k]
+        for j in range(plan.sizes[k + 1]):
+            row, to = plan.first[k] + j * size_in, plan.backward[k] + j * width
+            for i in range(size_in):
+                store1(memory, to + i, load1(flat, row + i))

@@ -1,0 +1,152 @@
+"""Lanes and single numbers from and to arrays: by index (gather, scatter), from consecutive places, or one by one."""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fastlander.simd import I32, Lanes, broadcast
+
+
+def _index_loader(width):
+    @intrinsic
+    def index(typing_context, array, start):
+        lanes = Lanes("i32", width)
+
+        def generate(context, builder, sig, args):
+            data = context.make_array(sig.args[0])(context, builder, args[0]).data
+            pointer = builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
+            load = builder.load(builder.bitcast(pointer, lanes.llvm.as_pointer()))
+            load.align = 4
+            return load
+
+        return lanes(array, start), generate
+
+    return index
+
+
+index16, index32 = _index_loader(16), _index_loader(32)
+"""`width` lane numbers, int32, from `array[start:]`."""
+
+
+def _element_pointer(context, builder, array_type, array, row, row_type, column):
+    """A pointer to array[row, column] of a C-contiguous array; column may be an LLVM vector of i32."""
+    struct = context.make_array(array_type)(context, builder, array)
+    row = context.cast(builder, row, row_type, types.intp)
+    stride = cgutils.unpack_tuple(builder, struct.shape, 2)[1]
+    base = builder.gep(struct.data, [builder.mul(row, stride)])
+    return builder.gep(base, [column])
+
+
+@intrinsic
+def gather(typing_context, array, row, index):
+    """array[row, index]: one number for an integer index, lanes for a lanes index."""
+    if not isinstance(index, Lanes):
+
+        def generate(context, builder, sig, args):
+            column = context.cast(builder, args[2], index, types.intp)
+            return builder.load(_element_pointer(context, builder, array, args[0], args[1], row, column))
+
+        return array.dtype(array, row, index), generate
+
+    element = "f32" if array.dtype == types.float32 else "i32"
+    lanes = Lanes(element, index.width)
+
+    def generate_lanes(context, builder, sig, args):
+        pointer = _element_pointer(context, builder, array, args[0], args[1], row, ir.Constant(I32, 0))
+        result = ir.Constant(lanes.llvm, ir.Undefined)
+        for i in range(lanes.width):
+            lane = ir.Constant(I32, i)
+            column = builder.sext(builder.extract_element(args[2], lane), ir.IntType(64))
+            result = builder.insert_element(result, builder.load(builder.gep(pointer, [column])), lane)
+        return result
+
+    return lanes(array, row, index), generate_lanes
+
+
+@intrinsic
+def scatter(typing_context, array, row, index, value):
+    """array[row, index] = value, for an integer index or a lanes index."""
+
+    def generate(context, builder, sig, args):
+        if not isinstance(index, Lanes):
+            column = context.cast(builder, args[2], index, types.intp)
+            pointer = _element_pointer(context, builder, array, args[0], args[1], row, column)
+            builder.store(context.cast(builder, args[3], value, array.dtype), pointer)
+            return context.get_dummy_value()
+        pointer = _element_pointer(context, builder, array, args[0], args[1], row, ir.Constant(I32, 0))
+        vector = broadcast(
+            context, builder, args[3], value, Lanes("f32" if array.dtype == types.float32 else "i32", index.width)
+        )
+        if isinstance(value, Lanes) and value.element == "mask":
+            vector = builder.zext(args[3], ir.VectorType(I32, index.width))
+        for i in range(index.width):
+            lane = ir.Constant(I32, i)
+            column = builder.sext(builder.extract_element(args[2], lane), ir.IntType(64))
+            builder.store(builder.extract_element(vector, lane), builder.gep(pointer, [column]))
+        return context.get_dummy_value()
+
+    return types.none(array, row, index, value), generate
+
+
+def _contiguous(width):
+    lanes = Lanes("f32", width)
+
+    def pointer(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        place = builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
+        return builder.bitcast(place, lanes.llvm.as_pointer())
+
+    @intrinsic
+    def load(typing_context, array, start):
+        def generate(context, builder, sig, args):
+            value = builder.load(pointer(context, builder, sig, args))
+            value.align = 4
+            return value
+
+        return lanes(array, start), generate
+
+    @intrinsic
+    def store(typing_context, array, start, value):
+        def generate(context, builder, sig, args):
+            builder.store(args[2], pointer(context, builder, sig, args), align=4)
+            return context.get_dummy_value()
+
+        return types.none(array, start, value), generate
+
+    @intrinsic
+    def fill(typing_context, number):
+        return lanes(number), lambda context, builder, sig, args: broadcast(context, builder, args[0], number, lanes)
+
+    return load, store, fill
+
+
+load16, store16, fill16 = _contiguous(16)
+
+
+load32, store32, fill32 = _contiguous(32)
+"""float32 lanes from and to array[start : start + width] of a flat array; a number in every lane."""
+
+
+@intrinsic
+def load1(typing_context, array, start):
+    """array[start] of a flat array, without Python's meaning of negative indices, which costs as much as the load."""
+
+    def generate(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        return builder.load(builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)]))
+
+    return array.dtype(array, start), generate
+
+
+@intrinsic
+def store1(typing_context, array, start, value):
+    """array[start] = value of a flat array, as `load1` reads it."""
+
+    def generate(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        place = builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
+        builder.store(context.cast(builder, args[2], value, array.dtype), place)
+        return context.get_dummy_value()
+
+    return types.none(array, start, value), generate

@@ -1,0 +1,141 @@
+"""The fused kernels against torch: autograd on a plain Sequential for updates, the module itself for actions."""
+
+import numpy as np
+import pytest
+import torch
+
+from fastlander import DQN, Config, ReplayBuffer
+from fastlander.replay_buffer import transition_fields
+from tests.test_dqn import SlowDQN, random_batch
+
+
+def filled_buffer(rows=3000, obs_size=8, actions=4, seed=3):
+    buffer = ReplayBuffer(5000, transition_fields(obs_size), seed)
+    buffer.extend(**random_batch(rows, obs_size, actions)._asdict())
+    return buffer
+
+
+def compare_with_autograd(dqn, updates, obs_size=8, actions=4):
+    """Updates that each start from the same parameters, on the same samples as a twin draws."""
+    buffer, twin_buffer = (
+        filled_buffer(obs_size=obs_size, actions=actions),
+        filled_buffer(obs_size=obs_size, actions=actions),
+    )
+    slow = SlowDQN(dqn)
+    for _ in range(updates):
+        for network, flat in ((slow.online, dqn.q_network.flat), (slow.target, dqn.target)):
+            torch.nn.utils.vector_to_parameters(flat.clone(), network.parameters())
+        for ours, theirs in zip(dqn.q_network.parameters(), slow.online.parameters(), strict=True):
+            state = dqn.optimizer.state[ours]
+            slow.optimizer.state[theirs] = {name: value.clone() for name, value in state.items()}
+        before = dqn.q_network.flat.clone()
+        dqn.learn(buffer, 1)
+        slow.update(twin_buffer.sample(dqn.config.batch_size))
+        largest = slow.gradient.abs().max()
+        assert (dqn.q_network.flat_grad - slow.gradient).abs().max() <= 1e-5 * largest
+        # Adam divides by the gradient's size: where that is all but 0, its rounding is not.
+        moved = (slow.vector(slow.online) - before).abs().max()
+        assert (dqn.q_network.flat - slow.vector(slow.online)).abs().max() <= 1e-2 * moved
+        assert (dqn.target - slow.vector(slow.target)).abs().max() <= 1e-2 * moved + 1e-7
+        assert float(dqn.loss) == pytest.approx(float(slow.loss.detach()), rel=1e-4)
+    assert dqn.updates == updates
+
+
+def test_a_thousand_updates_equal_the_autograd_twin():
+    compare_with_autograd(DQN(Config()), 1000)
+
+
+OPTION_SETS = [
+    {"loss": "mse", "reward_scale": 0.05},
+    {"double_dqn": False},
+    {"mirror_augmentation": False},
+    {"max_grad_norm": None},
+    {"max_grad_norm": 0.01},
+    {"tau": 1.0, "target_update_freq": 7},
+    {"tau": 1.0, "target_update_freq": 1},
+    {"tau": 1.0, "target_update_freq": 1, "double_dqn": False},
+    {"hidden_sizes": (16,), "adam_betas": (0.8, 0.999)},
+    {"hidden_sizes": (50, 20)},
+    {"hidden_sizes": (1, 300, 2)},
+    {"batch_size": 1},
+    {"batch_size": 33},
+    {"batch_size": 256, "hidden_sizes": (64, 64)},
+]
+
+
+@pytest.mark.parametrize("options", OPTION_SETS, ids=str)
+def test_updates_with_other_options_equal_the_autograd_twin(options):
+    compare_with_autograd(DQN(Config(**options)), 60)
+
+
+def test_other_observations_and_actions():
+    config = Config(env_id="CartPole-v1", hidden_sizes=(24,))
+    compare_with_autograd(DQN(config, obs_size=19, num_actions=21), 40, obs_size=19, actions=21)
+
+
+def test_several_updates_in_one_call_are_the_same_as_one_by_one():
+    one, many = DQN(Config()), DQN(Config())
+    buffers = filled_buffer(), filled_buffer()
+    for _ in range(12):
+        one.learn(buffers[0], 1)
+    many.learn(buffers[1], 5)
+    many.learn(buffers[1], 7)
+    assert torch.equal(one.q_network.flat, many.q_network.flat)
+    assert torch.equal(one.target, many.target)
+    assert one.updates == many.updates == 12
+    assert one.optimizer.state_dict()["state"][0]["step"] == 12
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 16, 50])
+def test_greedy_actions_are_the_network_s(rows):
+    dqn = DQN(Config())
+    obs = np.random.default_rng(rows).standard_normal((rows, 8), dtype=np.float32)
+    with torch.no_grad():
+        expected = dqn.q_network(torch.from_numpy(obs)).argmax(1).numpy()
+    actions = dqn.act(obs, 0.0)
+    assert actions.dtype == np.int64
+    assert np.array_equal(actions, expected)
+
+
+def test_acting_follows_the_parameters_whoever_changes_them():
+    dqn, obs = DQN(Config()), np.random.default_rng(0).standard_normal((64, 8), dtype=np.float32)
+    seen = set()
+
+    def check():
+        with torch.no_grad():
+            expected = dqn.q_network(torch.from_numpy(obs)).argmax(1).numpy()
+        assert np.array_equal(dqn.act(obs, 0.0), expected)
+        seen.add(expected.tobytes())
+
+    check()
+    dqn.learn(filled_buffer(), 40)
+    check()
+    dqn.q_network.flat.mul_(-1)
+    check()
+    other = DQN(Config(seed=9))
+    dqn.q_network.load_state_dict(other.q_network.state_dict())
+    check()
+    with torch.no_grad():
+        dqn.q_network[6].bias[2] += 100
+    check()
+    dqn.q_network.flatten()  # new memory: the kernels step aside
+    dqn.q_network.flat.normal_(generator=torch.Generator().manual_seed(0))
+    check()
+    assert len(seen) >= 5
+
+
+def test_each_lander_has_its_own_coin():
+    dqn = DQN(Config())
+    obs = np.tile(np.random.default_rng(0).standard_normal(8, dtype=np.float32), (4000, 1))
+    greedy = dqn.act(obs, 0.0)[0]
+    epsilon = np.repeat([0.0, 0.2, 1.0, 0.6], 1000)
+    others = (dqn.act(obs, epsilon) != greedy).reshape(4, 1000).mean(1)
+    assert others == pytest.approx([0, 0.15, 0.75, 0.45], abs=0.05)
+    assert others[0] == 0
+
+
+def test_the_same_seed_explores_the_same():
+    obs = np.zeros((100, 8), np.float32)
+    first, second = (np.array([dqn.act(obs, 0.5) for _ in range(5)]) for dqn in (DQN(Config()), DQN(Config())))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first[0], first[1])
