@@ -1,10 +1,11 @@
-"""One gradient step of double DQN with a soft target, batch 128, without the sampling."""
+"""One gradient step of double DQN with a soft target, batch 128; `DQN.learn` and Stable-Baselines3 sample too."""
 
 import pytest
 import torch
 
 from fastlander import DQN, Config
 from tests.test_dqn import SlowDQN, random_batch
+from tests.test_fused import filled_buffer
 
 BATCH = random_batch(128)
 CONFIG = Config(mirror_augmentation=False)
@@ -23,6 +24,12 @@ def test_dqn(measure):
 def test_dqn_with_mirror(measure):
     dqn = DQN(Config())
     measure(lambda: dqn.update(BATCH), group="update", name="DQN.update, mirror augmentation", unit="updates")
+
+
+@pytest.mark.parametrize(("config", "what"), [(CONFIG, ""), (Config(), ", mirror augmentation")])
+def test_fused(measure, config, what):
+    dqn, buffer = DQN(config), filled_buffer()
+    measure(lambda: dqn.learn(buffer, 1), group="update", name=f"DQN.learn (fused, samples){what}", unit="updates")
 
 
 def test_stable_baselines3(measure):

@@ -54,7 +54,9 @@ class DQN:
     def act(self, obs: np.ndarray, epsilon: np.ndarray | float) -> np.ndarray:
         """Epsilon-greedy actions from one forward pass: float32[N, obs_size], float64[N] -> int64[N]."""
         if self._is_fused():
-            return self._cpu_learner.act(obs, np.broadcast_to(np.asarray(epsilon, np.float64), len(obs)))
+            if not isinstance(epsilon, np.ndarray) or epsilon.shape != obs.shape[:1]:
+                epsilon = np.full(len(obs), epsilon, np.float64)
+            return self._cpu_learner.act(obs, epsilon)
         return epsilon_greedy(self.q_network.greedy(obs), epsilon, self.num_actions, self._exploration)
 
     def learn(self, buffer: ReplayBuffer, updates: int) -> None:
