@@ -6,8 +6,9 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from fastlander.cpu_learner import BatchGradient
 from fastlander.flat_adam import FlatAdam
-from fastlander.q_network import QNetwork, forward_pass
+from fastlander.q_network import QNetwork
 from fastlander.replay_buffer import ReplayBuffer, sample_together
 from fastlander.vector_env import check_spaces
 
@@ -62,6 +63,7 @@ class Agent:
         obs_size = env.observation_space.shape[0]
         self.q_net: torch.nn.Module = QNetwork(obs_size, int(env.action_space.n), generator=generator)
         self.optimizer: torch.optim.Optimizer = FlatAdam(self.q_net, lr=LEARNING_RATE)
+        self._gradient: BatchGradient | None = None
 
         state = (env.observation_space.dtype, (obs_size,))
         self.current_states = ReplayBuffer(BUFFER_SIZE, state, sampling)
@@ -122,18 +124,21 @@ class Agent:
         self.optimizer.zero_grad()
 
     def _is_fast(self) -> bool:
-        return type(self.q_net) is QNetwork and self.q_net.is_plain()
+        return type(self.q_net) is QNetwork and self.q_net.flat.device.type == "cpu" and self.q_net.is_plain()
 
-    @torch.no_grad()
     def _write_gradients(self) -> None:
-        """The gradients that `_autograd` gives, by the hand-written passes."""
-        layers, rows = self.q_net.layers(), len(self.actions_batch)
-        both = torch.cat((self.current_states_batch, self.next_states_batch))
-        activations = forward_pass(layers, both)
-        values, next_values = activations.pop().split(rows)
-        td_error = values.gather(1, self.actions_batch) - self._target(next_values)
-        grad_values = torch.zeros_like(values).scatter_(1, self.actions_batch, td_error.mul_(2 / rows))
-        self.q_net.backward_pass([inputs[:rows] for inputs in activations], grad_values)
+        """The gradients that `_autograd` gives, by the fused kernels."""
+        rows = len(self.actions_batch)
+        if self._gradient is None or not self._gradient.serves(self.q_net, rows):
+            self._gradient = BatchGradient(self.q_net, rows)
+        discount = np.where(self.terminations_batch.numpy()[:, 0], np.float32(0), np.float32(GAMMA))
+        self._gradient.write(
+            self.current_states_batch.numpy(),
+            self.actions_batch.numpy()[:, 0],
+            self.rewards_batch.numpy()[:, 0],
+            self.next_states_batch.numpy(),
+            discount,
+        )
 
     def _autograd(self) -> None:
         """The gradients of any module."""

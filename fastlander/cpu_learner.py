@@ -5,7 +5,7 @@ import torch
 
 from fastlander.config import Config
 from fastlander.flat_adam import FlatAdam
-from fastlander.fused import choose, learn, numbers_of, pack
+from fastlander.fused import batch_gradient, choose, learn, numbers_of, pack
 from fastlander.network_plan import make_plan
 from fastlander.q_network import QNetwork
 from fastlander.replay_buffer import ReplayBuffer
@@ -31,15 +31,15 @@ class CpuLearner:
         target: torch.Tensor,
         exploration: np.random.SeedSequence,
     ) -> None:
-        linears = [module for module in q_network if isinstance(module, torch.nn.Linear)]
-        self._sizes = (linears[0].in_features, *(linear.out_features for linear in linears))
+        self._sizes = q_network.sizes
         self._tensors = (q_network.flat, target, *q_network.parameters())
         self._vectors = [*optimizer.vectors, target.numpy()]
         self._optimizer = optimizer
         self._numbers = numbers_of(config)
         self._table, size = make_plan(self._sizes, config.batch_size)
         self._memory = np.zeros(size, np.float32)
-        self._picked = np.zeros(config.batch_size, np.int64)
+        rows = config.batch_size
+        self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         self._exploration = kernel_state(exploration)
         self.loss = torch.zeros(())
         """Loss of the last update."""
@@ -60,7 +60,7 @@ class CpuLearner:
             *buffer.arrays.values(),
             len(buffer),
             buffer.random_state,
-            self._picked,
+            *self._batch,
             done,
             updates,
         )
@@ -84,3 +84,28 @@ class CpuLearner:
     def _current(self) -> tuple[int, ...]:
         """torch's count of in-place changes of the parameters: ours, which torch does not see, are known anyway."""
         return tuple(tensor._version for tensor in self._tensors)
+
+
+class BatchGradient:
+    """The mean squared error's gradient by a batch, for a QNetwork that is its own target, as the lecture has it.
+
+    Args:
+        q_network: on the CPU; its `flat_grad` is written.
+        rows: of a batch.
+    """
+
+    def __init__(self, q_network: QNetwork, rows: int) -> None:
+        self.q_network, self.rows, self._flat = q_network, rows, q_network.flat
+        self._arrays = q_network.flat.numpy(), q_network.flat_grad.numpy()
+        self._table, size = make_plan(q_network.sizes, rows)
+        self._memory = np.zeros(size, np.float32)
+        self._numbers = numbers_of(Config.preset("lecture", batch_size=rows, buffer_size=max(rows, 5_000)))
+
+    def serves(self, q_network: QNetwork, rows: int) -> bool:
+        """Whether this is for that network, with the parameters it has now, and so many rows."""
+        return q_network is self.q_network and q_network.flat is self._flat and rows == self.rows
+
+    def write(self, *batch: np.ndarray) -> None:
+        """obs, action, reward, next_obs, discount: the gradient into `flat_grad`, and to every parameter."""
+        batch_gradient(self._memory, self._table, self._numbers, *self._arrays, *batch)
+        self.q_network.show_gradients()

@@ -184,21 +184,20 @@ def mirrored_action(action):
     return 4 - action if action == 1 or action == 3 else action
 
 
+class Rows(NamedTuple):
+    """What a batch holds beside its observations: int64[B], float32[B], float32[B] (gamma**k, 0 where terminated)."""
+
+    action: np.ndarray
+    reward: np.ndarray
+    discount: np.ndarray
+
+
 @part
-def one_update(memory, plan, vectors, numbers, ring, stored, state, picked, count):
-    """Sample, and make one gradient step; the loss. `count`: this update's number, from 1."""
-    flat, gradient, exp_avg, exp_avg_sq, target = vectors
-    rows = len(picked)
-    for row in range(rows):
-        slot = next_below(state, stored)
-        picked[row] = slot
-        mirrored = row < numbers.mirror_rows
-        read_row(memory, plan, ring.obs, slot, row, mirrored, plan.inputs[0])
-        read_row(memory, plan, ring.next_obs, slot, row, mirrored, plan.others[0])
-    layers, actions = len(plan.first), plan.sizes[-1]
+def td_gradient(memory, plan, gradient, numbers, batch):
+    """The gradient of the loss of the temporal differences, for the observations in the plan; the loss."""
+    rows, layers, actions = len(batch.action), len(plan.first), plan.sizes[-1]
     values, others, future = plan.inputs[layers], plan.others[layers], plan.target_values[0]
     width = plan.widths[layers]
-    pack_plain(memory, plan, flat)
     if numbers.double_dqn or not numbers.separate_target:
         forward_pass(memory, plan, plan.forward, plan.bias, plan.others, others, rows)
     if numbers.separate_target:
@@ -207,18 +206,13 @@ def one_update(memory, plan, vectors, numbers, ring, stored, state, picked, coun
         future = others
     chooser = others if numbers.double_dqn else future
     forward_pass(memory, plan, plan.forward, plan.bias, plan.inputs, values, rows)
-
     loss, grads = np.float64(0), plan.grads[layers]
     for row in range(rows):
-        slot, at = picked[row], row * width
-        action = ring.action[slot]
-        if row < numbers.mirror_rows:
-            action = mirrored_action(action)
+        at, action = row * width, batch.action[row]
         best = best_action(memory, chooser + at, actions)
-        wanted = ring.reward[slot] * numbers.reward_scale + ring.discount[slot] * memory[future + at + best]
+        wanted = batch.reward[row] * numbers.reward_scale + batch.discount[row] * memory[future + at + best]
         error = memory[values + at + action] - wanted
-        store16(memory, grads + at, fill16(_ZERO))
-        for n in range(LANES, width, LANES):
+        for n in range(0, width, LANES):
             store16(memory, grads + at + n, fill16(_ZERO))
         if numbers.huber:
             size = abs(error)
@@ -230,6 +224,22 @@ def one_update(memory, plan, vectors, numbers, ring, stored, state, picked, coun
             slope = np.float32(2) * error
         memory[grads + at + action] = slope / np.float32(rows)
     backward_pass(memory, plan, gradient, rows)
+    return loss / rows
+
+
+@part
+def one_update(memory, plan, vectors, numbers, ring, stored, state, batch, count):
+    """Sample, and make one gradient step; the loss. `count`: this update's number, from 1."""
+    flat, gradient, exp_avg, exp_avg_sq, target = vectors
+    for row in range(len(batch.action)):
+        slot = next_below(state, stored)
+        mirrored = row < numbers.mirror_rows
+        read_row(memory, plan, ring.obs, slot, row, mirrored, plan.inputs[0])
+        read_row(memory, plan, ring.next_obs, slot, row, mirrored, plan.others[0])
+        batch.action[row] = mirrored_action(ring.action[slot]) if mirrored else ring.action[slot]
+        batch.reward[row], batch.discount[row] = ring.reward[slot], ring.discount[slot]
+    pack_plain(memory, plan, flat)
+    loss = td_gradient(memory, plan, gradient, numbers, batch)
     adam_step(flat, gradient, exp_avg, exp_avg_sq, numbers, clip_scale(gradient, numbers.max_grad_norm), count)
     pack_transposed(memory, plan, flat, plan.forward, plan.bias)
     if numbers.separate_target and count % numbers.target_update_freq == 0:
@@ -237,7 +247,7 @@ def one_update(memory, plan, vectors, numbers, ring, stored, state, picked, coun
             old = load1(target, i)
             store1(target, i, old + numbers.tau * (load1(flat, i) - old))
         pack_transposed(memory, plan, target, plan.target_forward, plan.target_bias)
-    return loss / rows
+    return loss
 
 
 class Ring(NamedTuple):
@@ -267,22 +277,24 @@ def learn(
     discount,
     stored,
     state,
-    picked,
+    batch_action,
+    batch_reward,
+    batch_discount,
     done,
     updates,
 ):
     """`updates` updates after `done`, each on a fresh sample: the last one's loss.
 
     table, numbers: of make_plan and numbers_of. flat, gradient, exp_avg, exp_avg_sq, target: float32[P]. obs and those
-    after it: the ring. stored: transitions in it. state: uint64[4], the sampling's random stream. picked: int64[B], the
-    rows sampled last.
+    after it: the ring. stored: transitions in it. state: uint64[4], the sampling's random stream. batch_...: room for
+    a batch's Rows.
     """
     plan, settings = unpack_plan(table), unpack_numbers(numbers)
     vectors = (flat, gradient, exp_avg, exp_avg_sq, target)
-    ring = Ring(obs, action, reward, next_obs, discount)
+    ring, batch = Ring(obs, action, reward, next_obs, discount), Rows(batch_action, batch_reward, batch_discount)
     loss = np.float64(0)
     for k in range(updates):
-        loss = one_update(memory, plan, vectors, settings, ring, stored, state, picked, done + k + 1)
+        loss = one_update(memory, plan, vectors, settings, ring, stored, state, batch, done + k + 1)
     return loss
 
 
@@ -292,6 +304,18 @@ def pack(memory, table, flat, target):
     plan = unpack_plan(table)
     pack_transposed(memory, plan, flat, plan.forward, plan.bias)
     pack_transposed(memory, plan, target, plan.target_forward, plan.target_bias)
+
+
+@uncounted_kernel
+def batch_gradient(memory, table, numbers, flat, gradient, obs, action, reward, next_obs, discount):
+    """The gradient by one batch, float32[B, obs_size] and so on, of a network that is its own target; the loss."""
+    plan, settings = unpack_plan(table), unpack_numbers(numbers)
+    pack_transposed(memory, plan, flat, plan.forward, plan.bias)
+    pack_plain(memory, plan, flat)
+    for row in range(len(action)):
+        read_row(memory, plan, obs, row, row, False, plan.inputs[0])
+        read_row(memory, plan, next_obs, row, row, False, plan.others[0])
+    return td_gradient(memory, plan, gradient, settings, Rows(action, reward, discount))
 
 
 @uncounted_kernel

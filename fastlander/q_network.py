@@ -65,6 +65,12 @@ class QNetwork(nn.Sequential):
         """(weight, bias) of each linear layer, detached: views of `flat`, or of the network's own parameters."""
         return self._layers if flat is None else _pairs(self.views(flat))
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers per observation, widths of the hidden layers, number of actions."""
+        linears = self._modules_in_order[::2]
+        return (linears[0].in_features, *(linear.out_features for linear in linears))
+
     def greedy(self, obs: np.ndarray) -> np.ndarray:
         """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
         with torch.no_grad():
@@ -93,6 +99,10 @@ class QNetwork(nn.Sequential):
             grad_values: [B, num_actions], the derivative of the loss by the network's output.
         """
         backward_pass(self._layers, activations, grad_values, _pairs(self.grads))
+        self.show_gradients()
+
+    def show_gradients(self) -> None:
+        """Point each parameter's `grad` at its part of `flat_grad`."""
         for parameter, grad in zip(self._parameters_in_order, self.grads, strict=True):
             parameter.grad = grad
 
