@@ -59,6 +59,10 @@ class DQN:
             return self._cpu_learner.act(obs, epsilon)
         return epsilon_greedy(self.q_network.greedy(obs), epsilon, self.num_actions, self._exploration)
 
+    def greedy(self, obs: np.ndarray) -> np.ndarray:
+        """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
+        return self.act(obs, 0.0) if self._is_fused() else self.q_network.greedy(obs)
+
     def learn(self, buffer: ReplayBuffer, updates: int) -> None:
         """`updates` gradient steps, each on a fresh sample of the buffer: fused kernels on a CPU, `update` on a GPU."""
         if not self._is_fused():

@@ -17,7 +17,7 @@ from fastlander.validation import Count, Natural, check
 from fastlander.vector_env import find_spec, make_vec_env
 
 PROG = "fastlander evaluate"
-MAX_EVAL_ENVS = 16
+MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play at once
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,10 @@ def evaluate(policy: Callable[[np.ndarray], np.ndarray], env: VectorEnv, seeds: 
 def make_eval_env(config: Config, episodes: int) -> VectorEnv:
     """Environments for `evaluate`, with the environment's own time limit, or the training one where it has none."""
     limit = None if find_spec(config.env_id).max_episode_steps else config.max_episode_steps
+    native = config.env_id in LANDER_IDS and config.backend in (None, "native")
     return make_vec_env(
         config.env_id,
-        min(episodes, MAX_EVAL_ENVS),
+        min(episodes, MAX_NATIVE_EVAL_ENVS if native else MAX_EVAL_ENVS),
         backend=config.backend,
         autoreset_mode=AutoresetMode.DISABLED,
         max_episode_steps=limit,

@@ -66,7 +66,7 @@ class Judge:
         seeds = draw_seeds(self._rng, self.config.eval_episodes)
         if self._env is None:
             self._env = make_eval_env(self.config, self.config.eval_episodes)
-        evaluation = evaluate(self.dqn.q_network.greedy, self._env, seeds)
+        evaluation = evaluate(self.dqn.greedy, self._env, seeds)
         low, high = evaluation.interval
         self.say(
             f"{what}: mean {evaluation.mean:.1f} (95% {low:.1f} to {high:.1f}) "
