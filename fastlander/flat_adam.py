@@ -1,5 +1,6 @@
 """`FlatAdam`: torch.optim.Adam for a QNetwork, one kernel over the flat parameters where that is the same thing."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +39,10 @@ class FlatAdam(torch.optim.Adam):
             self.state[parameter].update(step=step, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
         self._arrays = [vector.numpy() for vector in vectors] if q_network.flat.device.type == "cpu" else None
         self._addresses = [parameter.data_ptr() for parameter in self._parameters]
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch.optim.Optimizer, without the wrapper around it that imports torch's compiler (a second)."""
+        inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     @property
     def vectors(self) -> list[np.ndarray] | None:

@@ -56,6 +56,13 @@ def test_importing_and_parsing_load_nothing_heavy(code):
     assert out.stdout.strip() == "[]"
 
 
+def test_training_does_not_load_torch_s_compiler():
+    code = "import sys, fastlander; fastlander.DQN(fastlander.Config()); import fastlander.trainer; "
+    check = "print('torch._dynamo' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
+
+
 def test_every_exported_name_is_there():
     for name in fastlander.__all__:
         assert getattr(fastlander, name) is not None

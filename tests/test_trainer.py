@@ -198,7 +198,7 @@ def test_the_best_judged_policy_is_what_is_kept(tmp_path, monkeypatch):
     def faked(policy, env, seeds):
         from fastlander.evaluate import Evaluation
 
-        seen.append(policy.__self__.flat.clone())
+        seen.append(policy.__self__.q_network.flat.clone())
         returns = np.full(len(seeds), float(next(means)))
         return Evaluation(returns, np.ones(len(seeds), int), returns, np.ones(len(seeds), bool))
 
