@@ -1,8 +1,12 @@
 """One gradient step of double DQN with a soft target, batch 128; `DQN.learn` and Stable-Baselines3 sample too."""
 
+import contextlib
+
+import gymnasium as gym
 import pytest
 import torch
 
+from benchmarks.peers import ScriptedDQN
 from fastlander import DQN, Config
 from tests.test_dqn import SlowDQN, random_batch
 from tests.test_fused import filled_buffer
@@ -40,3 +44,15 @@ def test_stable_baselines3(measure):
     model.learn(500)
     torch.set_num_threads(1)
     measure(lambda: model.train(1, batch_size=128), group="update", name="Stable-Baselines3 DQN.train", unit="updates")
+
+
+def test_cleanrl(measure):
+    pytest.importorskip("stable_baselines3")
+    with contextlib.closing(gym.make_vec("LunarLander-v3", num_envs=1, vectorization_mode="sync")) as env:
+        dqn, obs = ScriptedDQN(env), env.reset(seed=0)[0]
+        for _ in range(3000):
+            action = env.action_space.sample()
+            next_obs, reward, terminated, _, _ = env.step(action)
+            dqn.add(obs, next_obs, action, reward, terminated)
+            obs = next_obs
+    measure(dqn.update, group="update", name="as in CleanRL's dqn.py", unit="updates")

@@ -6,7 +6,7 @@ import torch
 from fastlander.config import Config
 from fastlander.flat_adam import FlatAdam
 from fastlander.fused import batch_gradient, choose, learn, numbers_of, pack
-from fastlander.network_plan import make_plan
+from fastlander.network_plan import make_memory, make_plan
 from fastlander.q_network import QNetwork
 from fastlander.replay_buffer import ReplayBuffer
 from fastlander.rng import kernel_state
@@ -37,7 +37,7 @@ class CpuLearner:
         self._optimizer = optimizer
         self._numbers = numbers_of(config)
         self._table, size = make_plan(self._sizes, config.batch_size)
-        self._memory = np.zeros(size, np.float32)
+        self._memory = make_memory(size)
         rows = config.batch_size
         self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         self._exploration = kernel_state(exploration)
@@ -72,7 +72,7 @@ class CpuLearner:
         rows = len(obs)
         if rows > self._act_rows:
             self._act_table, size = make_plan(self._sizes, rows)
-            self._act_memory, self._act_rows, self._act_versions = np.zeros(size, np.float32), rows, ()
+            self._act_memory, self._act_rows, self._act_versions = make_memory(size), rows, ()
         versions = self._current()
         if versions != self._act_versions:
             pack(self._act_memory, self._act_table, self._vectors[0], self._vectors[4])
@@ -98,7 +98,7 @@ class BatchGradient:
         self.q_network, self.rows, self._flat = q_network, rows, q_network.flat
         self._arrays = q_network.flat.numpy(), q_network.flat_grad.numpy()
         self._table, size = make_plan(q_network.sizes, rows)
-        self._memory = np.zeros(size, np.float32)
+        self._memory = make_memory(size)
         self._numbers = numbers_of(Config.preset("lecture", batch_size=rows, buffer_size=max(rows, 5_000)))
 
     def serves(self, q_network: QNetwork, rows: int) -> bool:

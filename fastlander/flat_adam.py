@@ -12,6 +12,13 @@ from fastlander.q_network import QNetwork
 
 _PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "capturable": False, "differentiable": False}
 
+NEGLIGIBLE = np.float32(1e-30)
+"""Moments below it become 0, far too small beside Adam's eps (1e-8) to move anything.
+
+Those of a dead unit would shrink for ever, and processors are slow with the subnormal numbers at the end: with them an
+update took up to twice as long.
+"""
+
 
 class FlatAdam(torch.optim.Adam):
     """Adam (Kingma and Ba 2015) on the parameters of one QNetwork.
@@ -102,9 +109,11 @@ class FlatAdam(torch.optim.Adam):
 
 @kernel
 def _adam(parameters, gradient, exp_avg, exp_avg_sq, step_size, beta1, beta2, inverse_root_correction2, eps):
-    one = np.float32(1)
+    one, zero = np.float32(1), np.float32(0)
     for i in range(len(parameters)):
         g = gradient[i]
-        exp_avg[i] += (one - beta1) * (g - exp_avg[i])
-        exp_avg_sq[i] = beta2 * exp_avg_sq[i] + (one - beta2) * g * g
+        m = exp_avg[i] + (one - beta1) * (g - exp_avg[i])
+        v = beta2 * exp_avg_sq[i] + (one - beta2) * g * g
+        exp_avg[i] = zero if abs(m) < NEGLIGIBLE else m
+        exp_avg_sq[i] = zero if v < NEGLIGIBLE else v
         parameters[i] -= step_size * exp_avg[i] / (np.sqrt(exp_avg_sq[i]) * inverse_root_correction2 + eps)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.config import Config
+from fastlander.flat_adam import NEGLIGIBLE
 from fastlander.jit import inlined, part, uncounted_kernel
-from fastlander.matmul import LANES, NO_FLOOR, product
+from fastlander.matmul import LANES, NO_FLOOR, product, transposed_product
 from fastlander.network_plan import pack_plain, pack_transposed, unpack_plan
 from fastlander.rng import next_below, next_uint64
 from fastlander.simd import lane_sum, square_root, where
@@ -27,7 +28,7 @@ def forward_pass(memory, plan, weights, biases, inputs, last, rows):
         out, width = inputs[k + 1] if k + 1 < layers else last, plan.widths[k + 1]
         floor = _ZERO if k + 1 < layers else NO_FLOOR
         at, wide = inputs[k], plan.widths[k]
-        product(memory, out, width, rows, width, at, wide, 1, weights[k], width, plan.sizes[k], biases[k], floor)
+        product(memory, memory, out, width, rows, width, at, wide, weights[k], width, plan.sizes[k], biases[k], floor)
 
 
 @inlined
@@ -40,6 +41,20 @@ def best_action(memory, at, count):
     return best
 
 
+@inlined
+def column_sums(memory, at, stride, rows):
+    """The sums of sixteen columns of a matrix. Four sums at a time: one addition waits for the one before it."""
+    sum0 = sum1 = sum2 = sum3 = fill16(_ZERO)
+    whole = rows - rows % 4
+    for row in range(0, whole, 4):
+        start = at + row * stride
+        sum0, sum1 = sum0 + load16(memory, start), sum1 + load16(memory, start + stride)
+        sum2, sum3 = sum2 + load16(memory, start + 2 * stride), sum3 + load16(memory, start + 3 * stride)
+    for row in range(whole, rows):
+        sum0 = sum0 + load16(memory, at + row * stride)
+    return (sum0 + sum1) + (sum2 + sum3)
+
+
 @part
 def backward_pass(memory, plan, gradient, rows):
     """From grads[L], the derivative by the values, to the gradient of all parameters."""
@@ -48,22 +63,25 @@ def backward_pass(memory, plan, gradient, rows):
         wide_in, wide_out = plan.widths[k], plan.widths[k + 1]
         grads, inputs, weight = plan.grads[k + 1], plan.inputs[k], plan.weight_grad[k]
         none = plan.zeros[0]
-        product(memory, weight, wide_in, size_out, wide_in, grads, 1, wide_out, inputs, wide_in, rows, none, NO_FLOOR)
-        first = plan.first[k]
-        for j in range(size_out):
-            for i in range(size_in):
-                store1(gradient, first + j * size_in + i, load1(memory, weight + j * wide_in + i))
+        first, each = plan.first[k], (grads, wide_out, inputs, wide_in, rows, plan.zeros[0], NO_FLOOR)
+        if wide_in == size_in:
+            transposed_product(gradient, memory, first, size_in, size_out, wide_in, *each)
+        else:
+            transposed_product(memory, memory, weight, wide_in, size_out, wide_in, *each)
+            for j in range(size_out):
+                for i in range(size_in):
+                    store1(gradient, first + j * size_in + i, load1(memory, weight + j * wide_in + i))
         for n in range(0, wide_out, LANES):
-            total = fill16(_ZERO)
-            for row in range(rows):
-                total = total + load16(memory, grads + row * wide_out + n)
-            store16(memory, plan.target_values[0], total)
+            store16(memory, plan.target_values[0], column_sums(memory, grads + n, wide_out, rows))
             for j in range(min(LANES, size_out - n)):
                 gradient[first + size_out * size_in + n + j] = memory[plan.target_values[0] + j]
         if k:
             below = plan.grads[k]
             back = plan.backward[k]
-            product(memory, below, wide_in, rows, wide_in, grads, wide_out, 1, back, wide_in, size_out, none, NO_FLOOR)
+            none = plan.zeros[0]
+            product(
+                memory, memory, below, wide_in, rows, wide_in, grads, wide_out, back, wide_in, size_out, none, NO_FLOOR
+            )
             for at in range(0, rows * wide_in, LANES):
                 passes = load16(memory, inputs + at) > _ZERO
                 store16(memory, below + at, where(passes, load16(memory, below + at), fill16(_ZERO)))
@@ -123,9 +141,10 @@ def unpack_numbers(numbers):
 
 @inlined
 def adam(p, g, m, v, step_size, beta1, beta2, root, eps):
-    """Adam (Kingma and Ba 2015) for one number or lanes of them: (p, m, v)."""
+    """Adam (Kingma and Ba 2015) for one number or lanes of them, moments below NEGLIGIBLE become 0: (p, m, v)."""
     m = m + (_ONE - beta1) * (g - m)
     v = beta2 * v + (_ONE - beta2) * g * g
+    m, v = where((m < NEGLIGIBLE) & (m > -NEGLIGIBLE), _ZERO, m), where(v < NEGLIGIBLE, _ZERO, v)
     return p - step_size * m / (square_root(v) * root + eps), m, v
 
 
@@ -227,10 +246,22 @@ def td_gradient(memory, plan, gradient, numbers, batch):
     return loss / rows
 
 
+@inlined
+def mix(old, first, new, start, count, share):
+    """old[first:] += share * (new[start:] - old[first:]), `count` numbers."""
+    whole = count - count % LANES
+    for i in range(0, whole, LANES):
+        value = load16(old, first + i)
+        store16(old, first + i, value + share * (load16(new, start + i) - value))
+    for i in range(whole, count):
+        old[first + i] += share * (new[start + i] - old[first + i])
+
+
 @part
 def one_update(memory, plan, vectors, numbers, ring, stored, state, batch, count):
     """Sample, and make one gradient step; the loss. `count`: this update's number, from 1."""
     flat, gradient, exp_avg, exp_avg_sq, target = vectors
+    packed = plan.target_forward[0] - plan.forward[0]
     for row in range(len(batch.action)):
         slot = next_below(state, stored)
         mirrored = row < numbers.mirror_rows
@@ -243,10 +274,8 @@ def one_update(memory, plan, vectors, numbers, ring, stored, state, batch, count
     adam_step(flat, gradient, exp_avg, exp_avg_sq, numbers, clip_scale(gradient, numbers.max_grad_norm), count)
     pack_transposed(memory, plan, flat, plan.forward, plan.bias)
     if numbers.separate_target and count % numbers.target_update_freq == 0:
-        for i in range(len(flat)):
-            old = load1(target, i)
-            store1(target, i, old + numbers.tau * (load1(flat, i) - old))
-        pack_transposed(memory, plan, target, plan.target_forward, plan.target_bias)
+        mix(target, 0, flat, 0, len(flat), numbers.tau)
+        mix(memory, plan.target_forward[0], memory, plan.forward[0], packed, numbers.tau)
     return loss
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.jit import inlined
-from fastlander.matmul import padded
-from fastlander.simd_memory import load1, store1
+from fastlander.matmul import LANES, padded
+from fastlander.simd_memory import load1, store1, transpose16
 
 
 class Plan(NamedTuple):
@@ -20,10 +20,10 @@ class Plan(NamedTuple):
     widths: np.ndarray
     first: np.ndarray
     forward: np.ndarray  # the weight transposed, [in, out padded]
-    backward: np.ndarray  # the weight, [out, in padded]
     bias: np.ndarray  # [out padded]
-    target_forward: np.ndarray
+    target_forward: np.ndarray  # the target network's follow in the same order
     target_bias: np.ndarray
+    backward: np.ndarray  # the weight, [out, in padded]
     inputs: np.ndarray  # [R, width]: the observations, each layer's output, the values
     others: np.ndarray  # the same for the next observations
     grads: np.ndarray  # [R, width]: the loss's derivative by the inputs
@@ -56,10 +56,10 @@ def make_plan(sizes: tuple[int, ...], rows: int) -> tuple[np.ndarray, int]:
         widths=widths,
         first=[sum(counts[:k]) for k in layers],
         forward=place(transposed),
-        backward=place(plain),
         bias=place(biases),
         target_forward=place(transposed),
         target_bias=place(biases),
+        backward=place(plain),
         inputs=place(batch),
         others=place(batch),
         grads=place(batch),
@@ -71,6 +71,13 @@ def make_plan(sizes: tuple[int, ...], rows: int) -> tuple[np.ndarray, int]:
     for row, values in zip(table, fields, strict=True):
         row[: len(values)] = values
     return table, end
+
+
+def make_memory(size: int) -> np.ndarray:
+    """float32[size] of zeros that starts where a vector register's worth of memory does."""
+    room = np.zeros(size + LANES, np.float32)
+    start = -room.ctypes.data % (4 * LANES) // 4
+    return room[start : start + size]
 
 
 @inlined
@@ -100,11 +107,17 @@ def pack_transposed(memory, plan, flat, weights, biases):
     """Copy flat parameters to where a forward pass reads them."""
     for k in range(len(plan.first)):
         size_in, size_out, width = plan.sizes[k], plan.sizes[k + 1], plan.widths[k + 1]
+        first, to = plan.first[k], weights[k]
+        for block in range(0, size_out, LANES):
+            last = min(block + LANES, size_out)
+            whole = size_in - size_in % LANES if last == block + LANES else 0
+            for i in range(0, whole, LANES):
+                transpose16(memory, to + i * width + block, width, flat, first + block * size_in + i, size_in)
+            for j in range(block, last):
+                for i in range(whole, size_in):
+                    store1(memory, to + i * width + j, load1(flat, first + j * size_in + i))
         for j in range(size_out):
-            row = plan.first[k] + j * size_in
-            for i in range(size_in):
-                store1(memory, weights[k] + i * width + j, load1(flat, row + i))
-            memory[biases[k] + j] = flat[plan.first[k] + size_out * size_in + j]
+            memory[biases[k] + j] = flat[first + size_out * size_in + j]
 
 
 @inlined

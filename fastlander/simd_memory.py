@@ -150,3 +150,40 @@ def store1(typing_context, array, start, value):
         return context.get_dummy_value()
 
     return types.none(array, start, value), generate
+
+
+@intrinsic
+def transpose16(typing_context, out, to, to_row, array, start, row):
+    """out[to + i * to_row + j] = array[start + j * row + i] for i and j from 0 to 15: a 16 by 16 block, transposed."""
+    lanes, pairs = Lanes("f32", 16), ir.VectorType(I32, 16)
+
+    def generate(context, builder, sig, args):
+        def place(k, array, start, row):
+            struct = context.make_array(sig.args[k])(context, builder, array)
+            start, row = (
+                context.cast(builder, value, sig.args[k + n], types.intp) for n, value in ((1, start), (2, row))
+            )
+            return lambda i: builder.bitcast(
+                builder.gep(struct.data, [builder.add(start, builder.mul(row, ir.Constant(row.type, i)))]),
+                lanes.llvm.as_pointer(),
+            )
+
+        target, source = place(0, args[0], args[1], args[2]), place(3, args[3], args[4], args[5])
+        rows = []
+        for i in range(16):
+            rows.append(builder.load(source(i)))
+            rows[-1].align = 4
+        # Exchange the off-diagonal quarters of ever smaller squares.
+        for size in (8, 4, 2, 1):
+            low = ir.Constant(pairs, [j if j & size == 0 else 16 + j - size for j in range(16)])
+            high = ir.Constant(pairs, [j + size if j & size == 0 else 16 + j for j in range(16)])
+            for i in range(16):
+                if i & size == 0:
+                    upper, lower = rows[i], rows[i + size]
+                    rows[i] = builder.shuffle_vector(upper, lower, low)
+                    rows[i + size] = builder.shuffle_vector(upper, lower, high)
+        for i in range(16):
+            builder.store(rows[i], target(i), align=4)
+        return context.get_dummy_value()
+
+    return types.none(out, to, to_row, array, start, row), generate

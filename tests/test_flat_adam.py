@@ -55,6 +55,17 @@ def test_it_steps_as_torch_s_adam(options):
             torch.testing.assert_close(pair.ours.state[a][moment], pair.theirs.state[b][moment], rtol=1e-5, atol=1e-6)
 
 
+def test_moments_that_no_longer_move_anything_become_zero():
+    pair = Pair()
+    for moment in pair.ours.vectors[2:]:
+        moment[:] = 1e-39
+    pair.network.flat_grad.zero_()
+    for parameter, view in zip(pair.network.parameters(), pair.network.grads, strict=True):
+        parameter.grad = view
+    assert pair.ours.flat_step()
+    assert not any(moment.any() for moment in pair.ours.vectors[2:])
+
+
 def test_flat_and_torch_s_own_steps_go_on_from_each_other():
     pair = Pair()
     for i in range(30):

@@ -86,6 +86,21 @@ def test_several_updates_in_one_call_are_the_same_as_one_by_one():
     assert one.optimizer.state_dict()["state"][0]["step"] == 12
 
 
+def test_moments_that_no_longer_move_anything_become_zero():
+    """Numbers below 1e-38 would make every update half as slow again."""
+    dqn, buffer = DQN(Config()), filled_buffer()
+    moments = dqn.optimizer.vectors[2:]
+    for values, sign in ((moments[0], -1), (moments[1], 1)):
+        values[:] = sign * 1e-39
+    dqn.learn(buffer, 1)
+    gone, moved = (dqn.q_network.flat_grad == 0).numpy(), (dqn.q_network.flat_grad.abs() > 1e-6).numpy()
+    assert gone.any()
+    assert moved.any()
+    for values in moments:
+        assert not values[gone].any()
+        assert values[moved].all()
+
+
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 16, 50])
 def test_greedy_actions_are_the_network_s(rows):
     dqn = DQN(Config())

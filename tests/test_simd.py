@@ -6,7 +6,7 @@ import pytest
 
 from fastlander.physics.vector_math import rotation
 from fastlander.simd import all_lanes, any_lane, bits, square_root, to_f32, to_f64, to_i32, where
-from fastlander.simd_memory import gather, index16, index32, scatter
+from fastlander.simd_memory import gather, index16, index32, scatter, transpose16
 
 N = 64
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 1e-40, -1e-40, 3e38, np.inf, -np.inf, np.nan, 2**-24, 1 + 2**-23], np.float32)
@@ -84,6 +84,19 @@ def test_reductions_over_lanes():
     assert run(values, order) == (True, False, False, False)
     values[:] = 1
     assert run(values, order) == (True, True, True, True)
+
+
+def test_transposing_a_block():
+    @numba.njit
+    def run(out, array):
+        transpose16(out, 5, 20, array, 3, 17)
+
+    array, out = np.arange(400, dtype=np.float32), np.full(400, -1, np.float32)
+    run(out, array)
+    expected = np.full(400, -1, np.float32)
+    for i in range(16):
+        expected[5 + i * 20 : 5 + i * 20 + 16] = array[3 + i : 3 + i + 16 * 17 : 17]
+    assert np.array_equal(out, expected)
 
 
 def test_lanes_of_another_width_are_refused():
