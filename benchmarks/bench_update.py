@@ -13,6 +13,10 @@ from tests.test_fused import filled_buffer
 
 BATCH = random_batch(128)
 CONFIG = Config(mirror_augmentation=False)
+PLAIN = Config(
+    mirror_augmentation=False, double_dqn=False, loss="mse", max_grad_norm=None, tau=1.0, target_update_freq=100
+)
+"""The algorithm of CleanRL's dqn.py. Stable-Baselines3 has Huber loss and clipping besides."""
 
 
 def test_plain_torch(measure):
@@ -30,7 +34,9 @@ def test_dqn_with_mirror(measure):
     measure(lambda: dqn.update(BATCH), group="update", name="DQN.update, mirror augmentation", unit="updates")
 
 
-@pytest.mark.parametrize(("config", "what"), [(CONFIG, ""), (Config(), ", mirror augmentation")])
+@pytest.mark.parametrize(
+    ("config", "what"), [(CONFIG, ""), (Config(), ", mirror augmentation"), (PLAIN, ", as CleanRL's")]
+)
 def test_fused(measure, config, what):
     dqn, buffer = DQN(config), filled_buffer()
     measure(lambda: dqn.learn(buffer, 1), group="update", name=f"DQN.learn (fused, samples){what}", unit="updates")
