@@ -232,7 +232,6 @@ def step_range(
 
 # Words of a thread's signal, int64[3]: the steps asked for, the steps done, and whether the thread sleeps.
 ASKED, DONE, SLEEPS = 0, 1, 2
-PATIENCE = 300_000  # looks at a signal, about 0.1 ms, before a thread goes to sleep
 
 
 @uncounted_kernel
@@ -253,9 +252,23 @@ def await_all(signals):
 
 @uncounted_kernel
 def serve(
-    signal, memory, num_envs, numbers, first, last, actions, todo, fresh, workspace, obs, reward, terminated, truncated
+    signal,
+    patience,
+    memory,
+    num_envs,
+    numbers,
+    first,
+    last,
+    actions,
+    todo,
+    fresh,
+    workspace,
+    obs,
+    reward,
+    terminated,
+    truncated,
 ):
-    """`step_range` whenever the signal asks for it, until nothing has been asked for a while.
+    """`step_range` whenever the signal asks for it, until `patience` looks at the signal have found nothing.
 
     Waking a thread takes as long as stepping a hundred landers, so it stays awake from one step to the next if that
     comes soon.
@@ -281,7 +294,7 @@ def serve(
             atomic_exchange(signal, DONE, atomic_load(signal, DONE) + 1)
             looks = 0
         looks += 1
-        if looks > PATIENCE:
+        if looks > patience:
             atomic_exchange(signal, SLEEPS, 1)
             # Asked in this very moment? Then one of the two sides has taken the 1 back: if it was not this one, the
             # other one wakes this thread.

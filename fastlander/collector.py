@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from fastlander.n_step import NStep
+from fastlander.n_step import NStep, check_finite
 from fastlander.replay_buffer import ReplayBuffer
-from fastlander.validation import InputError
 from fastlander.vector_env import final_observations
 
 
@@ -25,6 +24,7 @@ def collect(
     act: Callable[[np.ndarray], np.ndarray],
     n_step: NStep,
     buffer: ReplayBuffer,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Finished]:
     """Step `env` for ever, store every transition, and yield after each vector step.
 
@@ -34,30 +34,33 @@ def collect(
         act: float32[N, obs_size] -> int64[N].
         n_step: folds the rewards on the way to the buffer.
         buffer: takes the transitions.
+        meanwhile: called in every vector step between the choice of actions and the storing of what they lead to;
+            environments that step in the background (native, async) do so at the same time.
 
     Raises:
         ValueError: the environment gave a reward or an observation that is no finite number.
     """
     scores, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
     obs = env.reset(seed=seeds)[0].astype(np.float32)
-    _check_finite("observation", obs)
+    check_finite("observation", obs)
+    nothing = Finished([], [])
     while True:
         action = act(obs)
-        next_obs, reward, terminated, truncated, infos = env.step(action)
+        if hasattr(env, "step_async"):
+            env.step_async(action)
+            meanwhile()
+            next_obs, reward, terminated, truncated, infos = env.step_wait()
+        else:
+            meanwhile()
+            next_obs, reward, terminated, truncated, infos = env.step(action)
         final_obs = final_observations(next_obs, infos)
-        _check_finite("reward", reward)
-        _check_finite("observation", final_obs)
-        transitions = n_step.fold(obs, action, reward, final_obs, terminated, truncated)
-        buffer.extend(**transitions._asdict())
+        buffer.extend_unchecked(n_step.fold(obs, action, reward, final_obs, terminated, truncated))
         scores += reward
         playtimes += 1
-        ended = np.flatnonzero(terminated | truncated)
-        yield Finished(scores[ended].tolist(), playtimes[ended].tolist())
-        scores[ended], playtimes[ended] = 0, 0
-        obs = next_obs.astype(np.float32)
-
-
-def _check_finite(what: str, values: np.ndarray) -> None:
-    if not np.isfinite(values).all():
-        env = int(np.argwhere(~np.isfinite(values))[0][0])
-        raise InputError(f"env_id must give finite {what}s, got {what} {values[env]} from environment {env}")
+        ended = terminated | truncated
+        if ended.any():
+            yield Finished(scores[ended].tolist(), playtimes[ended].tolist())
+            scores[ended], playtimes[ended] = 0, 0
+        else:
+            yield nothing
+        obs = np.asarray(next_obs, np.float32)

@@ -1,9 +1,12 @@
 """n-step returns, folded per environment before they are stored (Sutton 1988; in DQN: Hessel et al. 2018)."""
 
+import math
+
 import numpy as np
 
 from fastlander.jit import kernel
 from fastlander.replay_buffer import Transition
+from fastlander.validation import InputError
 
 
 class NStep:
@@ -53,11 +56,24 @@ class NStep:
 
         Returns:
             Transition of arrays with M rows, 0 <= M <= N * n; views that the next call overwrites.
+
+        Raises:
+            ValueError: a reward or an observation that is no finite number.
         """
         windows = (self.obs, self.action, self.reward, self.waiting)
         step = (obs, action, reward, next_obs, terminated, truncated)
         rows = _fold(self.powers, windows, step, tuple(self.out))
+        if rows < 0:
+            check_finite("reward", reward)
+            check_finite("observation", next_obs)
         return Transition(*(array[:rows] for array in self.out))
+
+
+def check_finite(what: str, values: np.ndarray) -> None:
+    """ValueError that names the environment if one of float[N, ...] is no finite number."""
+    if not np.isfinite(values).all():
+        env = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise InputError(f"env_id must give finite {what}s, got {what} {values[env]} from environment {env}")
 
 
 @kernel
@@ -65,6 +81,12 @@ def _fold(powers, windows, step, out):
     window_obs, window_action, window_reward, waiting = windows
     obs, action, reward, next_obs, terminated, truncated = step
     n, rows = window_reward.shape[1], 0
+    for env in range(len(reward)):
+        finite = math.isfinite(reward[env])
+        for value in next_obs[env]:
+            finite = finite and math.isfinite(value)
+        if not finite:
+            return -1
     for env in range(len(reward)):
         last = waiting[env]
         window_obs[env, last], window_action[env, last] = obs[env], action[env]

@@ -11,10 +11,17 @@ from gymnasium.vector.utils import batch_space
 from fastlander.batch import load_actions, step_range, workspace_size
 from fastlander.compile_notice import CompileNotice
 from fastlander.lander import FPS, OBSERVATION_SIZE
+from fastlander.lander_interface import (
+    action_space,
+    checked_autoreset_mode,
+    final_infos,
+    observation_space,
+    seed_list,
+)
 from fastlander.physics.state import memory_size, unpack
 from fastlander.render_state import FrameRenderer
-from fastlander.seeding import generator, natural, start_stream
-from fastlander.step_threads import StepThreads
+from fastlander.seeding import generator, start_stream
+from fastlander.step_threads import LONG, StepThreads, available_processors
 from fastlander.validation import Count, InputError, check
 
 MAX_EPISODE_STEPS = 1000
@@ -68,7 +75,7 @@ class LunarLanderVectorEnv(VectorEnv):
         """
         self.num_envs = check("num_envs", Count, num_envs)
         self.num_threads = min(check("num_threads", Count, num_threads), self.num_envs)
-        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         if not -12.0 < gravity < 0.0:
             raise InputError(f"gravity must be between -12 and 0, got {gravity}")
         for name, power, high in (("wind_power", wind_power, 20.0), ("turbulence_power", turbulence_power, 2.0)):
@@ -94,8 +101,8 @@ class LunarLanderVectorEnv(VectorEnv):
             "render_mode": render_mode,
         }
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.single_observation_space = _observation_space()
-        self.single_action_space = _action_space(self.continuous)
+        self.single_observation_space = observation_space()
+        self.single_action_space = action_space(self.continuous)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
@@ -110,6 +117,8 @@ class LunarLanderVectorEnv(VectorEnv):
         self._seeds: list[int] | None = None
         self._ready = False
         self._renderer: FrameRenderer | None = None
+        self._ahead: StepThreads | None = None  # the caller's own share while it does something else
+        self._stepping = False
         self._share()
 
     def _share(self) -> None:
@@ -153,7 +162,7 @@ class LunarLanderVectorEnv(VectorEnv):
             ValueError: a seed that is no natural number, not one per lander, a mask of another shape or without a True.
         """
         self._check_open()
-        seeds = self._seed_list(seed)
+        seeds = seed_list(seed, self.num_envs)
         mask = self._all if not options or "reset_mask" not in options else self._check_mask(options["reset_mask"])
         self._seed(seeds, mask)
         self._ready = True
@@ -173,23 +182,62 @@ class LunarLanderVectorEnv(VectorEnv):
             ValueError: actions of another shape or type or out of range, not yet reset, or closed.
             AssertionError: autoreset is DISABLED and an episode that ended was not reset.
         """
-        if not self._ready:
+        fresh = self._prepare(actions)
+        obs, reward = np.empty((self.num_envs, OBSERVATION_SIZE), np.float32), np.zeros(self.num_envs)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        self._run(self._all, fresh, obs, reward, terminated, truncated)
+        return self._finish(obs, reward, terminated, truncated)
+
+    def step_async(self, actions: Any) -> None:
+        """Begin a step in the background, where there is a processor for it; `step_wait` gives what `step` gives.
+
+        Args, Raises: as of `step`.
+        """
+        fresh = self._prepare(actions)
+        for shared, given in zip(self._shared, (self._all, fresh, None, 0.0, False, False), strict=True):
+            if given is not None:
+                shared[...] = given
+        if self._ahead is None:
+            self._compile()
+            self._ahead = StepThreads([self._own] if available_processors() > 1 else [], patience=LONG)
+        self._stepping = True
+        self._threads.start()
+        self._ahead.start()
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """What the step begun by `step_async` comes to. ValueError if none was begun."""
+        if not self._stepping:
+            raise InputError("step_async must be called before step_wait")
+        self._await()
+        return self._finish(*(array.copy() for array in self._shared[2:]))
+
+    def _await(self) -> None:
+        """Have the step that was begun, if any, done."""
+        if self._stepping:
+            if not self._ahead:
+                step_range(*self._own)
+            self._ahead.wait()
+            self._threads.wait()
+            self._stepping = False
+
+    def _prepare(self, actions: Any) -> np.ndarray:
+        """Check that a step may begin and load its actions; which landers are reset in it."""
+        if not self._ready or self._stepping:
             self._check_open()
             raise InputError("reset must be called before step")
         self._load(actions)
-        fresh, mode = self._none, self.autoreset_mode
-        if mode is AutoresetMode.NEXT_STEP:
-            fresh = self._ended
-        elif mode is AutoresetMode.DISABLED:
+        if self.autoreset_mode is AutoresetMode.DISABLED:
             assert not self._ended.any(), f"episodes ended and were not reset: {np.flatnonzero(self._ended).tolist()}"
-        n = self.num_envs
-        obs, reward = np.empty((n, OBSERVATION_SIZE), np.float32), np.zeros(n)
-        terminated, truncated = np.zeros(n, bool), np.zeros(n, bool)
-        self._run(self._all, fresh, obs, reward, terminated, truncated)
+        return self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else self._none
+
+    def _finish(
+        self, obs: np.ndarray, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """What `step` gives, after the autoreset where that belongs to the same step."""
         self._ended = terminated | truncated
         infos: dict[str, Any] = {}
-        if mode is AutoresetMode.SAME_STEP and self._ended.any():
-            infos = self._final_infos(obs)
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
+            infos = final_infos(obs, self._ended)
             self._run(self._ended, self._ended, obs, reward, terminated, truncated)
             self._ended = self._none
         self._obs = obs.copy()  # what reset gives for landers that it leaves alone
@@ -251,17 +299,17 @@ class LunarLanderVectorEnv(VectorEnv):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Stop the threads and the renderer."""
+        self._await()
         self._ready = False
         self._threads.close()
+        if self._ahead is not None:
+            self._ahead.close()
         if self._renderer is not None:
             self._renderer.close()
 
     def _run(self, *arrays: np.ndarray) -> None:
         """One step of the landers in `todo`: todo, fresh, obs, reward, terminated, truncated."""
-        if not step_range.overloads:  # the first call in this process compiles, or loads what an earlier one compiled
-            with CompileNotice():
-                load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
-                step_range(*self._arguments_of(0, 0, self._workspace, *self._shared))
+        self._compile()
         if not self._threads:
             step_range(*self._arguments_of(0, self.num_envs, self._workspace, *arrays))
             return
@@ -273,6 +321,13 @@ class LunarLanderVectorEnv(VectorEnv):
         self._threads.wait()
         for given, shared in zip(arrays[2:], self._shared[2:], strict=True):
             given[:] = shared
+
+    def _compile(self) -> None:
+        """The first call in this process compiles the kernels, or loads what an earlier one compiled."""
+        if not step_range.overloads:
+            with CompileNotice():
+                load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
+                step_range(*self._arguments_of(0, 0, self._workspace, *self._shared))
 
     def _arguments_of(
         self, first: int, last: int, workspace: np.ndarray, todo: np.ndarray, fresh: np.ndarray, *outputs: np.ndarray
@@ -307,28 +362,6 @@ class LunarLanderVectorEnv(VectorEnv):
         if wrong >= 0:
             raise InputError(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
 
-    def _final_infos(self, obs: np.ndarray) -> dict[str, Any]:
-        """What SAME_STEP says of the episodes that ended in this step, as SyncVectorEnv words it."""
-        final = np.full(self.num_envs, None, dtype=object)
-        for i in np.flatnonzero(self._ended):
-            final[i] = obs[i].copy()
-        return {
-            "final_obs": final,
-            "_final_obs": self._ended.copy(),
-            "final_info": {},
-            "_final_info": self._ended.copy(),
-        }
-
-    def _seed_list(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, Sequence | np.ndarray):
-            if len(seed) != self.num_envs:
-                raise InputError(f"seed must be one number or {self.num_envs} of them, got {len(seed)}")
-            return [None if s is None else natural(s) for s in seed]
-        first = natural(seed)
-        return [first + i for i in range(self.num_envs)]
-
     def _check_mask(self, mask: Any) -> np.ndarray:
         if not isinstance(mask, np.ndarray) or mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
             got = f"{mask.dtype}{list(mask.shape)}" if isinstance(mask, np.ndarray) else type(mask).__name__
@@ -353,23 +386,5 @@ class LunarLanderVectorEnv(VectorEnv):
     def _check_open(self) -> None:
         if self.closed:
             raise InputError("this environment is closed")
-
-
-def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
-    try:
-        return AutoresetMode(mode)
-    except ValueError:
-        allowed = ", ".join(m.value for m in AutoresetMode)
-        raise InputError(f"autoreset_mode must be one of {allowed}, got {mode!r}") from None
-
-
-def _observation_space() -> gym.spaces.Box:
-    """LunarLander's: position, velocity, angle, angular velocity, leg contacts."""
-    high = np.array([2.5, 2.5, 10.0, 10.0, 2 * np.pi, 10.0, 1.0, 1.0], np.float32)
-    low = -high
-    low[6:] = -0.0
-    return gym.spaces.Box(low, high)
-
-
-def _action_space(continuous: bool) -> gym.spaces.Space:
-    return gym.spaces.Box(-1, +1, (2,), dtype=np.float32) if continuous else gym.spaces.Discrete(4)
+        if self._stepping:
+            raise InputError("step_wait must be called before anything else, after step_async")

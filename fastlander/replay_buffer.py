@@ -114,14 +114,16 @@ class ReplayBuffer(Sequence):
                 raise InputError(f"{name} must have shape {(count, *array.shape[1:])}, got {arrays[name].shape}")
             if not _fits(arrays[name], array.dtype):
                 raise TypeError(f"{name} must be {array.dtype}, got {arrays[name].dtype}")
-        self._write(arrays, count)
+        self.extend_unchecked(tuple(arrays[name] for name in self.arrays))
 
-    def _write(self, columns: dict[str, np.ndarray], count: int) -> None:
+    def extend_unchecked(self, columns: Sequence[np.ndarray]) -> None:
+        """`extend` with one array [N, ...] per field, in the fields' order, of their shapes and kinds of number."""
+        count = len(columns[0])
         kept = min(count, self._maxlen)
         start = (self._added + count - kept) % self._maxlen
         first = min(kept, self._maxlen - start)
-        for name, array in self.arrays.items():
-            newest = columns[name][count - kept :]
+        for array, column in zip(self.arrays.values(), columns, strict=True):
+            newest = column[count - kept :]
             array[start : start + first] = newest[:first]
             if first < kept:
                 array[: kept - first] = newest[first:]

@@ -1,5 +1,6 @@
 """Threads that step a share of the landers beside the caller's own."""
 
+import os
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -8,15 +9,19 @@ import numpy as np
 
 from fastlander.batch import ask, await_all, serve
 
+SHORT, LONG = 300_000, 3_000_000
+
 
 class StepThreads:
     """One thread per entry of `shares`, the arguments of `step_range` for the landers that are its own.
 
     The arrays in them stay the same from step to step: a thread that is awake sees by its signal that there is work.
+    It stays awake for `patience` looks at the signal after its last step, a tenth of a millisecond for SHORT.
     """
 
-    def __init__(self, shares: Iterable[tuple[Any, ...]]) -> None:
+    def __init__(self, shares: Iterable[tuple[Any, ...]], patience: int = SHORT) -> None:
         shares = list(shares)
+        self._patience = patience
         self._signals = np.zeros((len(shares), 3), np.int64)
         self._wake = [threading.Semaphore(0) for _ in shares]
         self._closed = False
@@ -48,4 +53,9 @@ class StepThreads:
             self._wake[k].acquire()
             if self._closed:
                 return
-            serve(self._signals[k], *share)
+            serve(self._signals[k], self._patience, *share)
+
+
+def available_processors() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -131,16 +131,16 @@ class Run:
 
     def train(self, directory: RunDirectory, interrupted: threading.Event) -> bool:
         """Act, step, store, learn, until one of the reasons to stop; whether that was being solved."""
-        for finished in collect(self.env, self.env_seeds, self.act, self.n_step, self.buffer):
-            before, self.timesteps = self.timesteps, self.timesteps + self.env.num_envs
-            episodes = len(self.scores)
-            self.scores.add(finished)
+        for finished in collect(self.env, self.env_seeds, self.act, self.n_step, self.buffer, self.learn):
+            self.timesteps += self.env.num_envs
+            solved = False
+            if finished.scores:
+                episodes = len(self.scores)
+                self.scores.add(finished)
+                solved = self.judge.solved(self.scores, self.timesteps)
+                if crossings(episodes, len(self.scores), self.config.log_episodes):
+                    self.log(directory)
             self.epsilon = epsilon_at(self.config, self.timesteps, len(self.scores))
-            if len(self.buffer) >= self.config.learning_starts:
-                self.dqn.learn(self.buffer, crossings(before, self.timesteps, self.config.train_freq))
-            solved = self.judge.solved(self.scores, self.timesteps)
-            if crossings(episodes, len(self.scores), self.config.log_episodes):
-                self.log(directory)
             if solved or interrupted.is_set() or self.out_of_budget():
                 return solved
         raise AssertionError("collect never ends by itself")
@@ -148,6 +148,12 @@ class Run:
     def act(self, obs: np.ndarray) -> np.ndarray:
         """Epsilon-greedy actions, each environment with an epsilon of its own."""
         return self.dqn.act(obs, self.epsilon**self._exponents)
+
+    def learn(self) -> None:
+        """The updates that the last vector step earned, while the environments take the next one."""
+        if len(self.buffer) >= self.config.learning_starts:
+            before = self.timesteps - self.env.num_envs
+            self.dqn.learn(self.buffer, crossings(before, self.timesteps, self.config.train_freq))
 
     def out_of_budget(self) -> bool:
         """Whether the steps or the episodes are used up."""

@@ -94,9 +94,10 @@ def check_spaces(env_id: str, observation_space: gym.Space, action_space: gym.Sp
 
 
 def final_observations(next_obs: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
-    """The observations that the actions led to, before any SAME_STEP autoreset: float32[N, obs_size], a copy."""
-    final = next_obs.astype(np.float32)
+    """The observations that the actions led to, before any SAME_STEP autoreset: float32[N, obs_size]."""
+    final = np.asarray(next_obs, np.float32)
     if "final_obs" in infos:
+        final = final.copy()
         for i in np.flatnonzero(infos["_final_obs"]):
             final[i] = infos["final_obs"][i]
     return final

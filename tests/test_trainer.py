@@ -111,16 +111,18 @@ def test_the_async_backend_gives_the_same_run(short_run, tmp_path):
     assert without_path(train(tmp_path / "async", backend="async")) == without_path(short_run)
 
 
-def test_thread_settings_of_the_process_do_not_matter(tmp_path):
+def test_threads_and_processors_of_the_process_do_not_matter(tmp_path):
     script = (
-        "import sys; from fastlander import Config, Trainer\n"
+        "import os, sys; from fastlander import Config, Trainer\n"
+        "if hasattr(os, 'sched_setaffinity'):\n"
+        "    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])\n"
         f"Trainer(Config(**{SHORT!r}, output_dir=sys.argv[1])).run()"
     )
     weights = []
     for threads in ("1", "2"):
         out = tmp_path / threads
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
-        subprocess.run([sys.executable, "-c", script, str(out)], check=True, env=environment, cwd=tmp_path)
+        subprocess.run([sys.executable, "-c", script, str(out), threads], check=True, env=environment, cwd=tmp_path)
         weights.append({name: t.numpy().tobytes() for name, t in load_file(out / "model.safetensors").items()})
     assert weights[0] == weights[1]
 
