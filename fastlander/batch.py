@@ -136,8 +136,8 @@ def load_actions(actions, buffer):
     return -1
 
 
-@uncounted_kernel
-def step_range(
+@part
+def step_once(
     memory, num_envs, numbers, first, last, actions, todo, fresh, workspace, obs, reward, terminated, truncated
 ):
     """Step the landers i in [first, last) for which todo[i]; where fresh[i], reset them, with the step that takes.
@@ -268,7 +268,7 @@ def serve(
     terminated,
     truncated,
 ):
-    """`step_range` whenever the signal asks for it, until `patience` looks at the signal have found nothing.
+    """`step_once` whenever the signal asks for it, until `patience` looks at the signal have found nothing.
 
     Waking a thread takes as long as stepping a hundred landers, so it stays awake from one step to the next if that
     comes soon.
@@ -276,7 +276,7 @@ def serve(
     looks = 0
     while True:
         if atomic_load(signal, ASKED) != atomic_load(signal, DONE):
-            step_range(
+            step_once(
                 memory,
                 num_envs,
                 numbers,

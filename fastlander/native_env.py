@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastlander.batch import load_actions, step_range, workspace_size
+from fastlander.batch import load_actions, serve, workspace_size
 from fastlander.compile_notice import CompileNotice
 from fastlander.lander import FPS, OBSERVATION_SIZE
 from fastlander.lander_interface import (
@@ -21,7 +21,7 @@ from fastlander.lander_interface import (
 from fastlander.physics.state import memory_size, unpack
 from fastlander.render_state import FrameRenderer
 from fastlander.seeding import generator, start_stream
-from fastlander.step_threads import LONG, StepThreads, available_processors
+from fastlander.step_threads import LONG, StepThreads, available_processors, step_range
 from fastlander.validation import Count, InputError, check
 
 MAX_EPISODE_STEPS = 1000
@@ -324,7 +324,7 @@ class LunarLanderVectorEnv(VectorEnv):
 
     def _compile(self) -> None:
         """The first call in this process compiles the kernels, or loads what an earlier one compiled."""
-        if not step_range.overloads:
+        if not serve.overloads:
             with CompileNotice():
                 load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
                 step_range(*self._arguments_of(0, 0, self._workspace, *self._shared))
@@ -332,7 +332,7 @@ class LunarLanderVectorEnv(VectorEnv):
     def _arguments_of(
         self, first: int, last: int, workspace: np.ndarray, todo: np.ndarray, fresh: np.ndarray, *outputs: np.ndarray
     ) -> tuple[Any, ...]:
-        """What `step_range` takes to step the landers in [first, last)."""
+        """What `step_once` takes to step the landers in [first, last)."""
         return (
             self._memory,
             self.num_envs,

@@ -12,8 +12,13 @@ from fastlander.batch import ask, await_all, serve
 SHORT, LONG = 300_000, 3_000_000
 
 
+def step_range(*share: Any) -> None:
+    """Step the landers of `share`, the arguments of `step_once`, in this thread."""
+    serve(np.array([1, 0, 0]), 0, *share)  # one step is asked for, none is done, and none is waited for
+
+
 class StepThreads:
-    """One thread per entry of `shares`, the arguments of `step_range` for the landers that are its own.
+    """One thread per entry of `shares`, the arguments of `step_once` for the landers that are its own.
 
     The arrays in them stay the same from step to step: a thread that is awake sees by its signal that there is work.
     It stays awake for `patience` looks at the signal after its last step, a tenth of a millisecond for SHORT.

@@ -442,11 +442,11 @@ def test_a_first_compile_is_announced_and_an_unwritable_cache_only_costs_time(tm
 def test_other_processors_code_gives_the_same_bytes(features, tmp_path):
     code = """if True:
         import sys, numpy as np
-        from fastlander.batch import step_range
+        from fastlander.batch import serve
         from fastlander.verify import GROUPS, compare
         parity = compare(GROUPS["mixed"], range(20), 16)
         assert parity.mismatches == 0 and parity.steps > 4000, parity
-        assembly = "".join(step_range.inspect_asm().values())
+        assembly = "".join(serve.inspect_asm().values())
         print("zmm" in assembly, "ymm" in assembly)
     """
     name = "x86-64-v3" if features else "x86-64"

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from fastlander.batch import step_range, workspace_size
+from fastlander.batch import workspace_size
 from fastlander.lander import fire_engines
 from fastlander.native_env import LunarLanderVectorEnv
 from fastlander.physics import settings as s
@@ -14,6 +14,7 @@ from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import solve_general
 from fastlander.physics.state import FORCE, GROUND_CONTACT, POSITION, SCRATCH_SIZE, VELOCITY, unpack, unpack_scratch
 from fastlander.physics.world import collide, solve_toi
+from fastlander.step_threads import step_range
 from fastlander.verify import ground_policy, heuristic_policy, mixed_policy, random_policy
 
 
