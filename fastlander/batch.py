@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.atomics import atomic_exchange, atomic_load
 from fastlander.jit import inlined, part, shared, uncounted_kernel
+from fastlander.kernel_threads import falls_asleep, is_asked, note_done
 from fastlander.lander import Settings, blow, engine_powers, finish_step, fire_engines, observe, reset
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import friction_of, solve_general
@@ -230,28 +230,8 @@ def step_once(
             )
 
 
-# Words of a thread's signal, int64[3]: the steps asked for, the steps done, and whether the thread sleeps.
-ASKED, DONE, SLEEPS = 0, 1, 2
-
-
 @uncounted_kernel
-def ask(signal):
-    """Ask a thread for one more step: whether it sleeps and is to be woken."""
-    atomic_exchange(signal, ASKED, atomic_load(signal, ASKED) + 1)
-    return atomic_exchange(signal, SLEEPS, 0) == 1
-
-
-@uncounted_kernel
-def await_all(signals):
-    """Come back when each thread, int64[threads, 3], has done all it was asked for."""
-    for k in range(len(signals)):
-        signal = signals[k]
-        while atomic_load(signal, DONE) != atomic_load(signal, ASKED):
-            pass
-
-
-@uncounted_kernel
-def serve(
+def serve_steps(
     signal,
     patience,
     memory,
@@ -268,14 +248,10 @@ def serve(
     terminated,
     truncated,
 ):
-    """`step_once` whenever the signal asks for it, until `patience` looks at the signal have found nothing.
-
-    Waking a thread takes as long as stepping a hundred landers, so it stays awake from one step to the next if that
-    comes soon.
-    """
+    """`step_once`, as a serving kernel of `KernelThreads`."""
     looks = 0
     while True:
-        if atomic_load(signal, ASKED) != atomic_load(signal, DONE):
+        if is_asked(signal):
             step_once(
                 memory,
                 num_envs,
@@ -291,13 +267,10 @@ def serve(
                 terminated,
                 truncated,
             )
-            atomic_exchange(signal, DONE, atomic_load(signal, DONE) + 1)
+            note_done(signal)
             looks = 0
         looks += 1
         if looks > patience:
-            atomic_exchange(signal, SLEEPS, 1)
-            # Asked in this very moment? Then one of the two sides has taken the 1 back: if it was not this one, the
-            # other one wakes this thread.
-            if atomic_load(signal, ASKED) == atomic_load(signal, DONE) or atomic_exchange(signal, SLEEPS, 0) == 0:
+            if falls_asleep(signal):
                 return
             looks = 0

@@ -1,6 +1,7 @@
 """Act, step, store: the side of DQN that meets the environments."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ def collect(
     act: Callable[[np.ndarray], np.ndarray],
     n_step: NStep,
     buffer: ReplayBuffer,
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Callable[[], AbstractContextManager] = nullcontext,
 ) -> Iterator[Finished]:
     """Step `env` for ever, store every transition, and yield after each vector step.
 
@@ -34,8 +35,7 @@ def collect(
         act: float32[N, obs_size] -> int64[N].
         n_step: folds the rewards on the way to the buffer.
         buffer: takes the transitions.
-        meanwhile: called in every vector step between the choice of actions and the storing of what they lead to;
-            environments that step in the background (native, async) do so at the same time.
+        meanwhile: what acting and stepping happen within; the storing of what they lead to comes after it.
 
     Raises:
         ValueError: the environment gave a reward or an observation that is no finite number.
@@ -45,16 +45,12 @@ def collect(
     check_finite("observation", obs)
     nothing = Finished([], [])
     while True:
-        action = act(obs)
-        if hasattr(env, "step_async"):
-            env.step_async(action)
-            meanwhile()
-            next_obs, reward, terminated, truncated, infos = env.step_wait()
-        else:
-            meanwhile()
+        with meanwhile():
+            action = act(obs)
             next_obs, reward, terminated, truncated, infos = env.step(action)
-        final_obs = final_observations(next_obs, infos)
-        buffer.extend_unchecked(n_step.fold(obs, action, reward, final_obs, terminated, truncated))
+            final_obs = final_observations(next_obs, infos)
+            transitions = n_step.fold(obs, action, reward, final_obs, terminated, truncated)
+        buffer.extend_unchecked(transitions)
         scores += reward
         playtimes += 1
         ended = terminated | truncated

@@ -50,8 +50,9 @@ class Config:
     """Stop after so many finished training episodes; None for no limit."""
     max_episode_steps: Count = 500
     """Training episodes are cut (truncated) after so many steps; a cut episode still bootstraps."""
-    solved_by: Literal["greedy", "training"] = "greedy"
-    """greedy: judged over fresh greedy episodes and confirmed on others; training: mean of the last 100 scores."""
+    solved_by: Literal["greedy", "training", "never"] = "greedy"
+    """What ends the run early. greedy: judged over fresh greedy episodes and confirmed on others; training: mean of
+    the last 100 scores; never: nothing."""
     solved_score: Finite | None = None
     """Mean score that counts as solved; None takes the environment's own reward threshold (200 for the lander)."""
     eval_gate: Finite | None = None
@@ -60,6 +61,9 @@ class Config:
     """Fresh greedy episodes in one judgement."""
     eval_interval: Count = 5_000
     """Timesteps between two judgements, at least."""
+    candidates: Natural = 0
+    """Averages of the weights, from the last 30% of total_timesteps, that compete at the end on fresh episodes; 0 keeps
+    the policy that was judged best during the run."""
     log_episodes: Count = 10
     """Finished episodes between two rows of metrics.csv (and two progress lines)."""
 
@@ -75,6 +79,8 @@ class Config:
     """Timesteps per update."""
     learning_rate: Positive = 3e-3
     """Adam's step size."""
+    learning_rate_end: Positive | None = None
+    """Adam's step size at total_timesteps, reached linearly; None keeps learning_rate throughout."""
     adam_betas: tuple[Beta, Beta] = (0.9, 0.99)
     """Adam's decay rates of the first and second moment."""
     loss: Literal["huber", "mse"] = "huber"
@@ -122,6 +128,9 @@ class Config:
             if getattr(self, name) > self.buffer_size:
                 got = f"{getattr(self, name)} with buffer_size {self.buffer_size}"
                 raise InputError(f"{name} must be at most buffer_size, got {got}")
+        if self.learning_rate_end is not None and self.learning_rate_end > self.learning_rate:
+            got = f"{self.learning_rate_end:g} with learning_rate {self.learning_rate:g}"
+            raise InputError(f"learning_rate_end must be at most learning_rate, got {got}")
         if self.epsilon_end > self.epsilon_start:
             got = f"{self.epsilon_end:g} with epsilon_start {self.epsilon_start:g}"
             raise InputError(f"epsilon_end must be at most epsilon_start, got {got}")
@@ -167,6 +176,21 @@ class Config:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
+    # The best lander of two million steps. Plain MSE on small rewards sees rare crashes, which Huber loss is blind to.
+    "best": {
+        "total_timesteps": 2_000_000,
+        "solved_by": "never",
+        "eval_episodes": 250,
+        "candidates": 8,
+        "log_episodes": 100,
+        "buffer_size": 150_000,
+        "learning_rate": 2e-3,
+        "learning_rate_end": 1e-5,
+        "adam_betas": (0.9, 0.999),
+        "loss": "mse",
+        "tau": 0.005,
+        "reward_scale": 0.05,
+    },
     # The lecture: one update per transition once 5,000 are stored, the target from the network itself, plain MSE.
     "lecture": {
         "buffer_size": 5_000,

@@ -5,11 +5,53 @@ import torch
 
 from fastlander.config import Config
 from fastlander.flat_adam import FlatAdam
-from fastlander.fused import batch_gradient, choose, learn, numbers_of, pack
-from fastlander.network_plan import make_memory, make_plan
+from fastlander.fused import LOSS, TO_MAKE, batch_gradient, choose, numbers_of, pack, serve_updates
+from fastlander.kernel_threads import LONG, KernelThreads, run_here
+from fastlander.network_plan import Plan, make_memory, make_plan
 from fastlander.q_network import QNetwork
 from fastlander.replay_buffer import ReplayBuffer
 from fastlander.rng import kernel_state
+
+
+class FusedPolicy:
+    """Epsilon-greedy actions of one network after another, all of the same sizes.
+
+    Args:
+        sizes: numbers per observation, widths of the hidden layers, number of actions.
+    """
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        self._sizes, self._no_coins = sizes, np.zeros(4, np.uint64)
+        self._fit(1)
+        # Of any plan for these sizes: the weights that a forward pass reads come first, the biases behind them.
+        self._packed = int(Plan(*self._table).target_forward[0])
+
+    def load(self, flat: np.ndarray) -> None:
+        """Act from now on by these parameters, float32[P] as `QNetwork.flat`; they are copied."""
+        pack(self._memory, self._table, flat, flat)
+
+    def load_packed(self, memory: np.ndarray) -> None:
+        """`load` of parameters that lie packed in the memory of a plan for another number of rows."""
+        self._memory[: self._packed] = memory[: self._packed]
+
+    def act(self, obs: np.ndarray, epsilon: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """float32[N, obs_size], float64[N], uint64[4] (random stream of the coins) -> int64[N]."""
+        rows = len(obs)
+        if rows > self._rows:
+            before = self._memory
+            self._fit(rows)
+            self.load_packed(before)
+        actions = np.empty(rows, np.int64)
+        choose(self._memory, self._table, obs, epsilon, state, actions)
+        return actions
+
+    def greedy(self, obs: np.ndarray) -> np.ndarray:
+        """float32[N, obs_size] -> int64[N]."""
+        return self.act(obs, np.zeros(len(obs)), self._no_coins)
+
+    def _fit(self, rows: int) -> None:
+        self._table, size = make_plan(self._sizes, rows)
+        self._memory, self._rows = make_memory(size), rows
 
 
 class CpuLearner:
@@ -21,6 +63,7 @@ class CpuLearner:
         optimizer: whose moments are used, and whose steps are counted.
         target: the target network's parameters, or `q_network.flat` itself.
         exploration: random stream of the coins.
+        processors: that may be used; with more than one, `begin` learns in the background.
     """
 
     def __init__(
@@ -30,6 +73,7 @@ class CpuLearner:
         optimizer: FlatAdam,
         target: torch.Tensor,
         exploration: np.random.SeedSequence,
+        processors: int,
     ) -> None:
         self._sizes = q_network.sizes
         self._tensors = (q_network.flat, target, *q_network.parameters())
@@ -41,49 +85,84 @@ class CpuLearner:
         rows = config.batch_size
         self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         self._exploration = kernel_state(exploration)
+        self._processors = processors
         self.loss = torch.zeros(())
         """Loss of the last update."""
         self._loss = self.loss.numpy()
-        self._act_rows, self._act_versions, self._versions = 0, (), ()
+        self._policy = FusedPolicy(self._sizes)
+        self._job = np.zeros(4)
+        self._served: ReplayBuffer | None = None  # what the thread behind `begin` samples from
+        self._act_versions, self._versions = [], []
 
     def learn(self, buffer: ReplayBuffer, done: int, updates: int) -> None:
         """`updates` updates after `done` on fresh samples of the buffer."""
+        self._prepare(buffer, done, updates)
+        run_here(serve_updates, *self._arguments(buffer))
+        self._conclude(updates)
+
+    def begin(self, buffer: ReplayBuffer, done: int, updates: int) -> bool:
+        """Begin `learn` in the background; whether there is a processor for it, else nothing is begun.
+
+        Until `finish`, `act` goes by the parameters as they are now, and nothing else may touch them or the buffer.
+        """
+        if self._processors < 2:
+            return False
+        if self._served is not buffer:
+            self.close()
+            self._threads, self._served = KernelThreads(serve_updates, [self._arguments(buffer)], LONG), buffer
+        versions = self._prepare(buffer, done, updates)
+        self._load_policy(versions)
+        self._threads.start()
+        return True
+
+    def finish(self) -> None:
+        """Come back when what was begun is done."""
+        self._threads.wait()
+        self._conclude(int(self._job[TO_MAKE]))
+
+    def close(self) -> None:
+        """End the thread behind `begin`, if there is one."""
+        if self._served is not None:
+            self._threads.close()
+            self._served = None
+
+    def _prepare(self, buffer: ReplayBuffer, done: int, updates: int) -> list[int]:
         versions = self._current()
         if versions != self._versions:
             pack(self._memory, self._table, self._vectors[0], self._vectors[4])
             self._versions = versions
-        self._loss[...] = learn(
-            self._memory,
-            self._table,
-            *self._vectors,
-            self._numbers,
-            *buffer.arrays.values(),
-            len(buffer),
-            buffer.random_state,
-            *self._batch,
-            done,
-            updates,
-        )
+        self._numbers[0] = self._optimizer.param_groups[0]["lr"]
+        self._job[:] = done, updates, len(buffer), 0
+        return versions
+
+    def _arguments(self, buffer: ReplayBuffer) -> tuple[np.ndarray, ...]:
+        """Of `serve_updates`."""
+        ring = (*buffer.arrays.values(), buffer.random_state)
+        return self._job, self._memory, self._table, *self._vectors, self._numbers, *ring, *self._batch
+
+    def _conclude(self, updates: int) -> None:
         self._optimizer.count_steps(updates)
-        self._act_versions = ()
+        self._loss[...] = self._job[LOSS]
+        self._act_versions = []
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
         """Epsilon-greedy actions: float32[N, obs_size], float64[N] -> int64[N]."""
-        rows = len(obs)
-        if rows > self._act_rows:
-            self._act_table, size = make_plan(self._sizes, rows)
-            self._act_memory, self._act_rows, self._act_versions = make_memory(size), rows, ()
-        versions = self._current()
-        if versions != self._act_versions:
-            pack(self._act_memory, self._act_table, self._vectors[0], self._vectors[4])
-            self._act_versions = versions
-        actions = np.empty(rows, np.int64)
-        choose(self._act_memory, self._act_table, obs, epsilon, self._exploration, actions)
-        return actions
+        self._load_policy(self._current())
+        return self._policy.act(obs, epsilon, self._exploration)
 
-    def _current(self) -> tuple[int, ...]:
+    def _load_policy(self, versions: list[int]) -> None:
+        """Have `act` go by the parameters as they are now, of these versions."""
+        if versions == self._act_versions:
+            return
+        if versions == self._versions:
+            self._policy.load_packed(self._memory)
+        else:
+            self._policy.load(self._vectors[0])
+        self._act_versions = versions
+
+    def _current(self) -> list[int]:
         """torch's count of in-place changes of the parameters: ours, which torch does not see, are known anyway."""
-        return tuple(tensor._version for tensor in self._tensors)
+        return [tensor._version for tensor in self._tensors]
 
 
 class BatchGradient:

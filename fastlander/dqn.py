@@ -1,16 +1,22 @@
-"""Deep Q-learning (Mnih et al. 2015): its equations as pure functions, and `DQN`, which acts and updates with them."""
+"""`DQN`, deep Q-learning (Mnih et al. 2015): acts and learns by the fused kernels on a CPU, by torch on a GPU."""
+
+import contextlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fastlander.config import Config
-from fastlander.cpu_learner import CpuLearner
+from fastlander.cpu_learner import CpuLearner, FusedPolicy
+from fastlander.equations import MIRROR_ACTIONS, MIRROR_SIGNS
 from fastlander.exploration import epsilon_greedy
 from fastlander.flat_adam import FlatAdam
-from fastlander.q_network import QNetwork, forward_pass
+from fastlander.kernel_threads import available_processors
+from fastlander.q_network import QNetwork, greedy_actions
 from fastlander.replay_buffer import ReplayBuffer, Transition
 from fastlander.rng import spawn_streams
+from fastlander.torch_learner import TorchLearner
 from fastlander.validation import InputError
 
 
@@ -21,12 +27,13 @@ class DQN:
         config: hyperparameters, and the seed of the initial weights and of exploration.
         obs_size: numbers per observation.
         num_actions: actions to choose from.
+        processors: that may be used, which changes no result; None is all there are for this process.
 
     Raises:
         ValueError: `config.device` is cuda and there is none, or mirror augmentation meets another size of network.
     """
 
-    def __init__(self, config: Config, obs_size: int = 8, num_actions: int = 4) -> None:
+    def __init__(self, config: Config, obs_size: int = 8, num_actions: int = 4, processors: int | None = None) -> None:
         if config.mirrors and (obs_size, num_actions) != (len(MIRROR_SIGNS), len(MIRROR_ACTIONS)):
             raise InputError(
                 f"mirror_augmentation must be off for {obs_size} observed numbers and {num_actions} actions, got True"
@@ -44,12 +51,15 @@ class DQN:
         self.updates = 0
         self.loss = torch.full((), float("nan"))
         """Loss of the last update (a tensor, so that reading it is what waits for a GPU)."""
-        self._target_layers = self.q_network.layers(self.target)
-        self._mirror_rows = config.batch_size // 2 if config.mirrors else 0
+        self._torch_learner = TorchLearner(config, self.q_network, self.optimizer, self.target)
         self._learned = self.q_network.flat
+        self._begun: tuple[ReplayBuffer, int] | None = None
         self._cpu_learner = None
         if self.device.type == "cpu":
-            self._cpu_learner = CpuLearner(config, self.q_network, self.optimizer, self.target, streams.exploration)
+            processors = available_processors() if processors is None else processors
+            self._cpu_learner = CpuLearner(
+                config, self.q_network, self.optimizer, self.target, streams.exploration, processors
+            )
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray | float) -> np.ndarray:
         """Epsilon-greedy actions from one forward pass: float32[N, obs_size], float64[N] -> int64[N]."""
@@ -57,20 +67,74 @@ class DQN:
             if not isinstance(epsilon, np.ndarray) or epsilon.shape != obs.shape[:1]:
                 epsilon = np.full(len(obs), epsilon, np.float64)
             return self._cpu_learner.act(obs, epsilon)
-        return epsilon_greedy(self.q_network.greedy(obs), epsilon, self.num_actions, self._exploration)
+        greedy = self.q_network.greedy(obs)
+        if self.device.type == "cuda":
+            self._learn_begun()  # in its own time, while the environments step
+        return epsilon_greedy(greedy, epsilon, self.num_actions, self._exploration)
 
     def greedy(self, obs: np.ndarray) -> np.ndarray:
         """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
         return self.act(obs, 0.0) if self._is_fused() else self.q_network.greedy(obs)
 
+    def policy(self, flat: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+        """`greedy` of the network with other parameters, as `q_network.flat` has them; they are copied."""
+        if self.device.type == "cpu":
+            policy = FusedPolicy(self.q_network.sizes)
+            policy.load(flat.numpy())
+            return policy.greedy
+        layers = self.q_network.layers(flat.clone())
+        return lambda obs: greedy_actions(layers, obs)
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's step size."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.optimizer.set_learning_rate(value)
+
     def learn(self, buffer: ReplayBuffer, updates: int) -> None:
-        """`updates` gradient steps, each on a fresh sample of the buffer: fused kernels on a CPU, `update` on a GPU."""
+        """`updates` gradient steps, each on a fresh sample of the buffer: fused kernels on a CPU, else `update`."""
         if not self._is_fused():
             for _ in range(updates):
                 self.update(buffer.sample(self.config.batch_size))
         elif updates:
             self._cpu_learner.learn(buffer, self.updates, updates)
             self.loss, self.updates = self._cpu_learner.loss, self.updates + updates
+
+    @contextlib.contextmanager
+    def learning(self, buffer: ReplayBuffer, updates: int) -> Iterator[None]:
+        """`learn` while the body does something else that leaves the buffer alone.
+
+        `act` in the body goes by the parameters from before. Whether the updates are made in the background (on a CPU
+        with a processor to spare, on a GPU from the first `act` on) or at the end of the body changes no result.
+        """
+        if not updates:
+            yield
+            return
+        background = self._is_fused() and self._cpu_learner.begin(buffer, self.updates, updates)
+        if not background:
+            self._begun = buffer, updates
+        try:
+            yield
+        finally:
+            if background:
+                self._cpu_learner.finish()
+                self.loss, self.updates = self._cpu_learner.loss, self.updates + updates
+            else:
+                self._learn_begun()
+
+    def _learn_begun(self) -> None:
+        """The updates of `learning`, if they have not been made yet."""
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            self.learn(*begun)
+
+    def close(self) -> None:
+        """End the thread that learned in the background, if there is one."""
+        if self._cpu_learner is not None:
+            self._cpu_learner.close()
 
     def _is_fused(self) -> bool:
         """Whether the kernels' memory is still the network's and the optimizer's (`QNetwork.to` gives it another)."""
@@ -80,33 +144,10 @@ class DQN:
             and self.optimizer.vectors is not None
         )
 
-    @torch.no_grad()
     def update(self, batch: Transition) -> None:
-        """One gradient step on a batch of transitions, then the target network's."""
-        config, layers = self.config, self.q_network.layers()
-        obs, action, reward, next_obs, discount = (self._on_device(array) for array in batch)
-        if self._mirror_rows:
-            obs, action, next_obs = mirror_first(self._mirror_rows, obs, action, next_obs)
-        activations = forward_pass(layers, obs)
-        next_values = forward_pass(self._target_layers, next_obs)[-1]
-        chooser = forward_pass(layers, next_obs)[-1] if config.double_dqn else next_values
-        target = td_target(reward * config.reward_scale, discount, next_values, chooser)
-
-        values = activations.pop()
-        action = action.unsqueeze(1)
-        td_error = values.gather(1, action).squeeze(1) - target
-        self.loss, grad = LOSSES[config.loss](td_error)
-        grad_values = torch.zeros_like(values).scatter_(1, action, grad.unsqueeze(1))
-        self.q_network.backward_pass(activations, grad_values)
-        if config.max_grad_norm is not None:
-            clip_norm(self.q_network.flat_grad, config.max_grad_norm)
-        self.optimizer.step()
+        """One gradient step on a batch of transitions, then the target network's, in torch operations."""
         self.updates += 1
-        if config.separate_target and self.updates % config.target_update_freq == 0:
-            self.target.lerp_(self.q_network.flat, config.tau)
-
-    def _on_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+        self.loss = self._torch_learner.update(batch, self.updates)
 
 
 def pick_device(name: str) -> torch.device:
@@ -114,52 +155,3 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device must be auto or cpu where no CUDA device is available, got 'cuda'")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def td_target(reward: Tensor, discount: Tensor, next_values: Tensor, chooser: Tensor) -> Tensor:
-    """r + discount * Q_target(s', argmax_a chooser(s', a)): [B], [B], [B, A], [B, A] -> [B].
-
-    With the online network's values as chooser this is double DQN (van Hasselt et al. 2016); with the target's own
-    it is max_a Q_target(s', a) (Mnih et al. 2015). `discount` is gamma**k, 0 where the episode terminated.
-    """
-    best = chooser.argmax(dim=1, keepdim=True)
-    return torch.addcmul(reward, discount, next_values.gather(1, best).squeeze(1))
-
-
-def huber(td_error: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean Huber loss with its corner at 1 (Huber 1964), and its derivative: [B] -> [], [B]."""
-    size = td_error.abs()
-    capped = size.clamp(max=1)
-    return (capped * (size - 0.5 * capped)).mean(), td_error.clamp(-1, 1) / len(td_error)
-
-
-def mse(td_error: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean squared error and its derivative: [B] -> [], [B]."""
-    return td_error.square().mean(), td_error * (2 / len(td_error))
-
-
-LOSSES = {"huber": huber, "mse": mse}
-
-
-def clip_norm(grad: Tensor, max_norm: float) -> None:
-    """Scale `grad` down in place to an L2 norm of at most `max_norm` (Pascanu et al. 2013)."""
-    grad.mul_((max_norm / (grad.norm() + 1e-6)).clamp(max=1))
-
-
-MIRROR_SIGNS = (-1, 1, -1, 1, -1, -1, 1, 1)  # x, vx, angle and angular velocity change sign
-MIRROR_ORDER = (0, 1, 2, 3, 4, 5, 7, 6)  # the legs change places
-MIRROR_ACTIONS = (0, 3, 2, 1)  # and so do the side engines
-
-
-def mirror(obs: Tensor, action: Tensor, next_obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same transitions of a lander seen in a mirror, left and right exchanged: [B, 8], [B], [B, 8] -> the same."""
-    signs = obs.new_tensor(MIRROR_SIGNS)
-    order = action.new_tensor(MIRROR_ORDER)
-    actions = action.new_tensor(MIRROR_ACTIONS)
-    return obs[:, order] * signs, actions[action], next_obs[:, order] * signs
-
-
-def mirror_first(rows: int, *transitions: Tensor) -> tuple[Tensor, ...]:
-    """Mirror the first `rows` of (obs, action, next_obs): a random subset, as the rows were drawn independently."""
-    mirrored = mirror(*(tensor[:rows] for tensor in transitions))
-    return tuple(torch.cat((new, old[rows:])) for new, old in zip(mirrored, transitions, strict=True))

@@ -12,12 +12,15 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from fastlander.checkpoint import load_model
 from fastlander.config import LANDER_IDS, Config
+from fastlander.kernel_threads import available_processors
 from fastlander.rng import draw_seeds
 from fastlander.validation import Count, Natural, check
 from fastlander.vector_env import find_spec, make_vec_env
 
 PROG = "fastlander evaluate"
 MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play at once
+FEWEST_ENVS = 32  # for one of several policies: with more, all would wait long for the last to finish its last episode
+MAX_THREADS = 4  # that step them
 
 
 @dataclass(frozen=True)
@@ -67,55 +70,78 @@ def pooled(*evaluations: Evaluation) -> Evaluation:
     return Evaluation(*(np.concatenate(column) for column in columns))
 
 
-def evaluate(policy: Callable[[np.ndarray], np.ndarray], env: VectorEnv, seeds: list[int]) -> Evaluation:
-    """Play one episode per seed and record each.
+Policy = Callable[[np.ndarray], np.ndarray]
+"""float32[N, obs_size] -> int64[N], for any N."""
+
+
+def evaluate(policy: Policy, env: VectorEnv, seeds: list[int]) -> Evaluation:
+    """Play one episode per seed and record each; `evaluate_all` for one policy."""
+    return evaluate_all([policy], env, seeds)[0]
+
+
+def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -> list[Evaluation]:
+    """Have each policy play one episode per seed, all side by side, and record each episode.
 
     Every episode that is begun is finished and counted: stopping at the first E to end would favour short ones.
 
     Args:
-        policy: float32[N, obs_size] -> int64[N].
-        env: N environments with autoreset DISABLED, N at most len(seeds).
-        seeds: E seeds; episode i is what the environment plays from seed i.
+        policies: P of them.
+        env: N environments with autoreset DISABLED; the first N / P are the first policy's, and so on. N / P is at
+            most len(seeds).
+        seeds: E seeds; episode i of every policy is what the environment plays from seed i.
     """
-    count, n = len(seeds), env.num_envs
-    evaluation = Evaluation(np.zeros(count), np.zeros(count, np.int64), np.zeros(count), np.zeros(count, bool))
-    episode = np.arange(n)  # which episode each environment plays; count and above: one too many, not recorded
-    begun, left = n, count
-    returns, playtimes = np.zeros(n), np.zeros(n, np.int64)
-    obs, _ = env.reset(seed=seeds[:n])
+    count, n = len(seeds), env.num_envs // len(policies)
+    shape = (len(policies), count)
+    evaluations = [
+        Evaluation(*columns)
+        for columns in zip(
+            np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape, bool), strict=True
+        )
+    ]
+    # Which episode each environment plays; count and above: one too many, not recorded.
+    episode = np.tile(np.arange(n), len(policies))
+    begun, left = [n] * len(policies), shape[0] * count
+    returns, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
+    obs, _ = env.reset(seed=seeds[:n] * len(policies))
     while left:
-        obs, reward, terminated, truncated, _ = env.step(policy(obs.astype(np.float32)))
+        inputs = obs.astype(np.float32)
+        parts = [policy(inputs[k * n : (k + 1) * n]) for k, policy in enumerate(policies)]
+        obs, reward, terminated, truncated, _ = env.step(np.concatenate(parts))
         returns += reward
         playtimes += 1
         ended = terminated | truncated
         if not ended.any():
             continue
-        new_seeds: list[int | None] = [None] * n
+        new_seeds: list[int | None] = [None] * env.num_envs
         for i in np.flatnonzero(ended):
-            if episode[i] < count:
-                evaluation.returns[episode[i]] = returns[i]
-                evaluation.playtimes[episode[i]] = playtimes[i]
-                evaluation.last_rewards[episode[i]] = reward[i]
-                evaluation.terminated[episode[i]] = terminated[i]
+            k, j = i // n, episode[i]
+            if j < count:
+                evaluations[k].returns[j], evaluations[k].playtimes[j] = returns[i], playtimes[i]
+                evaluations[k].last_rewards[j], evaluations[k].terminated[j] = reward[i], terminated[i]
                 left -= 1
-            episode[i] = begun
-            new_seeds[i] = seeds[begun] if begun < count else seeds[0]
-            begun += 1
+            episode[i] = begun[k]
+            new_seeds[i] = seeds[begun[k]] if begun[k] < count else seeds[0]
+            begun[k] += 1
         returns[ended], playtimes[ended] = 0, 0
         obs, _ = env.reset(seed=new_seeds, options={"reset_mask": ended})
-    return evaluation
+    return evaluations
 
 
-def make_eval_env(config: Config, episodes: int) -> VectorEnv:
-    """Environments for `evaluate`, with the environment's own time limit, or the training one where it has none."""
+def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: int | None = None) -> VectorEnv:
+    """Environments for `evaluate_all`, with their own time limit, or the training one where they have none.
+
+    processors: that may be used, which changes no result; None is all there are for this process.
+    """
     limit = None if find_spec(config.env_id).max_episode_steps else config.max_episode_steps
     native = config.env_id in LANDER_IDS and config.backend in (None, "native")
+    most = MAX_NATIVE_EVAL_ENVS if native else MAX_EVAL_ENVS
     return make_vec_env(
         config.env_id,
-        min(episodes, MAX_NATIVE_EVAL_ENVS if native else MAX_EVAL_ENVS),
+        min(episodes, max(FEWEST_ENVS, most // policies) if policies > 1 else most) * policies,
         backend=config.backend,
         autoreset_mode=AutoresetMode.DISABLED,
         max_episode_steps=limit,
+        **({"num_threads": min(MAX_THREADS, processors or available_processors())} if native else {}),
     )
 
 

@@ -1,17 +1,8 @@
-"""How much to explore, and the epsilon-greedy choice itself."""
+"""The epsilon-greedy choice, and how much each environment explores."""
 
 import numpy as np
 
 from fastlander.config import Config
-
-
-def epsilon_at(config: Config, timesteps: int, episodes: int) -> float:
-    """The share of random actions after so many timesteps and finished episodes, by the configured schedule."""
-    if config.epsilon_schedule == "per-episode":
-        return max(config.epsilon_end, config.epsilon_start * config.epsilon_decay**episodes)
-    if timesteps >= config.epsilon_timesteps:
-        return config.epsilon_end
-    return config.epsilon_start + (config.epsilon_end - config.epsilon_start) * timesteps / config.epsilon_timesteps
 
 
 def epsilon_exponents(config: Config) -> np.ndarray:

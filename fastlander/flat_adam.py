@@ -35,7 +35,9 @@ class FlatAdam(torch.optim.Adam):
     """
 
     def __init__(self, q_network: QNetwork, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
-        super().__init__(q_network.parameters(), lr=lr, betas=betas, fused=True)
+        on_gpu = q_network.flat.device.type == "cuda"  # where a CUDA graph is to capture the step, lr being a tensor
+        rate = torch.tensor(lr, device=q_network.flat.device) if on_gpu else lr
+        super().__init__(q_network.parameters(), lr=rate, betas=betas, fused=True, capturable=on_gpu)
         self._parameters = self.param_groups[0]["params"]
         self._gradients = q_network.grads
         vectors = [q_network.flat, q_network.flat_grad, *(torch.zeros_like(q_network.flat) for _ in range(2))]
@@ -44,12 +46,22 @@ class FlatAdam(torch.optim.Adam):
         moments = zip(q_network.views(vectors[2]), q_network.views(vectors[3]), strict=True)
         for parameter, step, (exp_avg, exp_avg_sq) in zip(self._parameters, self._steps, moments, strict=True):
             self.state[parameter].update(step=step, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
-        self._arrays = [vector.numpy() for vector in vectors] if q_network.flat.device.type == "cpu" else None
+        self._arrays, self._step_array = None, None
+        if q_network.flat.device.type == "cpu":
+            self._arrays, self._step_array = [vector.numpy() for vector in vectors], self._steps.numpy()
         self._addresses = [parameter.data_ptr() for parameter in self._parameters]
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As torch.optim.Optimizer, without the wrapper around it that imports torch's compiler (a second)."""
         inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
+
+    def set_learning_rate(self, lr: float) -> None:
+        """Another step size from now on, for what a CUDA graph has captured too."""
+        for group in self.param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
 
     @property
     def vectors(self) -> list[np.ndarray] | None:
@@ -58,7 +70,7 @@ class FlatAdam(torch.optim.Adam):
 
     def count_steps(self, steps: int) -> None:
         """Note that a kernel has made `steps` steps on `vectors`."""
-        self._steps.numpy()[:] += steps
+        self._step_array += steps
 
     def flat_step(self) -> bool:
         """One step by the flat kernel if that is what `step` would do; whether it was."""

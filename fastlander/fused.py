@@ -10,6 +10,7 @@ import numpy as np
 from fastlander.config import Config
 from fastlander.flat_adam import NEGLIGIBLE
 from fastlander.jit import inlined, part, uncounted_kernel
+from fastlander.kernel_threads import falls_asleep, is_asked, note_done
 from fastlander.matmul import LANES, NO_FLOOR, product, transposed_product
 from fastlander.network_plan import pack_plain, pack_transposed, unpack_plan
 from fastlander.rng import next_below, next_uint64
@@ -289,8 +290,15 @@ class Ring(NamedTuple):
     discount: np.ndarray
 
 
+# Words of a job, float64[4]: the updates made before, those to make, the transitions stored; the last one's loss.
+MADE, TO_MAKE, STORED, LOSS = 0, 1, 2, 3
+
+
 @uncounted_kernel
-def learn(
+def serve_updates(
+    signal,
+    patience,
+    job,
     memory,
     table,
     flat,
@@ -304,27 +312,32 @@ def learn(
     reward,
     next_obs,
     discount,
-    stored,
     state,
     batch_action,
     batch_reward,
     batch_discount,
-    done,
-    updates,
 ):
-    """`updates` updates after `done`, each on a fresh sample: the last one's loss.
+    """The updates of `job`, each on a fresh sample, as a serving kernel of `KernelThreads`.
 
     table, numbers: of make_plan and numbers_of. flat, gradient, exp_avg, exp_avg_sq, target: float32[P]. obs and those
-    after it: the ring. stored: transitions in it. state: uint64[4], the sampling's random stream. batch_...: room for
-    a batch's Rows.
+    after it: the ring. state: uint64[4], the sampling's random stream. batch_...: room for a batch's Rows.
     """
-    plan, settings = unpack_plan(table), unpack_numbers(numbers)
     vectors = (flat, gradient, exp_avg, exp_avg_sq, target)
     ring, batch = Ring(obs, action, reward, next_obs, discount), Rows(batch_action, batch_reward, batch_discount)
-    loss = np.float64(0)
-    for k in range(updates):
-        loss = one_update(memory, plan, vectors, settings, ring, stored, state, batch, done + k + 1)
-    return loss
+    looks = 0
+    while True:
+        if is_asked(signal):
+            plan, settings = unpack_plan(table), unpack_numbers(numbers)
+            made, stored = np.int64(job[MADE]), np.int64(job[STORED])
+            for k in range(np.int64(job[TO_MAKE])):
+                job[LOSS] = one_update(memory, plan, vectors, settings, ring, stored, state, batch, made + k + 1)
+            note_done(signal)
+            looks = 0
+        looks += 1
+        if looks > patience:
+            if falls_asleep(signal):
+                return
+            looks = 0
 
 
 @uncounted_kernel

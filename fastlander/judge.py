@@ -1,6 +1,7 @@
 """When a run counts as solved, and which of its policies was the best."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -8,13 +9,15 @@ from gymnasium.vector import VectorEnv
 
 from fastlander.config import Config
 from fastlander.dqn import DQN
-from fastlander.evaluate import Evaluation, evaluate, make_eval_env, pooled
+from fastlander.evaluate import Evaluation, evaluate, evaluate_all, make_eval_env, pooled
 from fastlander.metrics import WINDOW, Clock, Scores
 from fastlander.rng import draw_seeds, spawn_streams
 from fastlander.vector_env import find_spec
 
 GATE_WINDOW = 50
 """Training episodes whose mean score opens the gate to greedy judging."""
+FINALISTS = 5
+"""Candidates that are judged a second time."""
 
 
 class Judge:
@@ -22,11 +25,14 @@ class Judge:
 
     "training" (the lecture): the mean of the last 100 training scores reaches `solved_score`. "greedy": once the last
     50 training scores pass a gate, the greedy policy plays fresh episodes; a mean that reaches `solved_score` is
-    confirmed on as many others before it counts. Stopping at the first pass alone would favour lucky draws.
+    confirmed on as many others before it counts. Stopping at the first pass alone would favour lucky draws. "never":
+    the run goes on to the end of its budget. `select` chooses among the candidates of a run that ends so.
     """
 
-    def __init__(self, config: Config, dqn: DQN, say: Callable[[str], None], clock: Clock) -> None:
-        self.config, self.dqn, self.say, self.clock = config, dqn, say, clock
+    def __init__(
+        self, config: Config, dqn: DQN, say: Callable[[str], None], clock: Clock, processors: int | None = None
+    ) -> None:
+        self.config, self.dqn, self.say, self.clock, self._processors = config, dqn, say, clock, processors
         threshold = config.solved_score
         self.solved_score = find_spec(config.env_id).reward_threshold if threshold is None else threshold
         self._rng = np.random.default_rng(spawn_streams(config.seed).evaluation)
@@ -39,7 +45,7 @@ class Judge:
 
     def solved(self, scores: Scores, timesteps: int) -> bool:
         """Whether the run is solved now; judges the greedy policy if that is due and the gate is open."""
-        if self.solved_score is None:
+        if self.solved_score is None or self.config.solved_by == "never":
             return False
         if self.config.solved_by == "training":
             return len(scores) >= WINDOW and scores.mean() >= self.solved_score
@@ -65,14 +71,42 @@ class Judge:
     def _play(self, what: str, timesteps: int) -> Evaluation:
         seeds = draw_seeds(self._rng, self.config.eval_episodes)
         if self._env is None:
-            self._env = make_eval_env(self.config, self.config.eval_episodes)
+            self._env = make_eval_env(self.config, self.config.eval_episodes, processors=self._processors)
         evaluation = evaluate(self.dqn.greedy, self._env, seeds)
+        self._say(what, evaluation, timesteps)
+        return evaluation
+
+    def _say(self, what: str, evaluation: Evaluation, timesteps: int) -> None:
         low, high = evaluation.interval
         self.say(
             f"{what}: mean {evaluation.mean:.1f} (95% {low:.1f} to {high:.1f}) "
-            f"over {len(seeds)} fresh episodes after {timesteps:,} steps"
+            f"over {len(evaluation.returns)} fresh episodes after {timesteps:,} steps"
         )
-        return evaluation
+
+    def select(self, candidates: Sequence[torch.Tensor], timesteps: int) -> bool:
+        """Keep the best candidate: whether it is solved, by episodes that had no part in the choice.
+
+        All play the same fresh episodes; the best five of them play twice as many others; the best over both is judged
+        on as many again.
+        """
+        began, episodes = self.clock.seconds(), self.config.eval_episodes
+        first = self._compete(candidates, episodes)
+        best = sorted(range(len(candidates)), key=lambda i: -first[i].mean)[:FINALISTS]
+        second = self._compete([candidates[i] for i in best], 2 * episodes)
+        both = [pooled(first[i], others) for i, others in zip(best, second, strict=True)]
+        chosen = max(range(len(best)), key=lambda k: both[k].mean)
+        (evaluation,) = self._compete([candidates[best[chosen]]], 2 * episodes)
+        self.best, self.best_parameters = evaluation, candidates[best[chosen]]
+        self._last_mean = evaluation.mean
+        self._say(f"best of {len(candidates)} candidates", evaluation, timesteps)
+        self.clock.set_aside(self.clock.seconds() - began)
+        return self.solved_score is not None and evaluation.mean >= self.solved_score
+
+    def _compete(self, candidates: Sequence[torch.Tensor], episodes: int) -> list[Evaluation]:
+        """Every candidate on the same fresh episodes."""
+        seeds = draw_seeds(self._rng, episodes)
+        with closing(make_eval_env(self.config, episodes, len(candidates), self._processors)) as env:
+            return evaluate_all([self.dqn.policy(flat) for flat in candidates], env, seeds)
 
     def take_last_mean(self) -> float | None:
         """Mean return of the last judgement, if there was one since the last call."""

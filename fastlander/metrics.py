@@ -14,11 +14,6 @@ WINDOW = 100
 """Episodes in a running mean, as in the lecture."""
 
 
-def crossings(before: int, after: int, every: int) -> int:
-    """Multiples of `every` in (before, after]."""
-    return after // every - before // every
-
-
 class MetricsRow(NamedTuple):
     """One row of metrics.csv. Scores and playtimes are means over the last 100 finished training episodes."""
 

@@ -8,8 +8,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastlander.batch import load_actions, serve, workspace_size
+from fastlander.batch import load_actions, serve_steps, workspace_size
 from fastlander.compile_notice import CompileNotice
+from fastlander.kernel_threads import KernelThreads, run_here
 from fastlander.lander import FPS, OBSERVATION_SIZE
 from fastlander.lander_interface import (
     action_space,
@@ -21,7 +22,6 @@ from fastlander.lander_interface import (
 from fastlander.physics.state import memory_size, unpack
 from fastlander.render_state import FrameRenderer
 from fastlander.seeding import generator, start_stream
-from fastlander.step_threads import LONG, StepThreads, available_processors, step_range
 from fastlander.validation import Count, InputError, check
 
 MAX_EPISODE_STEPS = 1000
@@ -117,8 +117,6 @@ class LunarLanderVectorEnv(VectorEnv):
         self._seeds: list[int] | None = None
         self._ready = False
         self._renderer: FrameRenderer | None = None
-        self._ahead: StepThreads | None = None  # the caller's own share while it does something else
-        self._stepping = False
         self._share()
 
     def _share(self) -> None:
@@ -131,9 +129,10 @@ class LunarLanderVectorEnv(VectorEnv):
         flags = [np.zeros(n, bool) for _ in range(4)]
         self._shared = (*flags[:2], np.zeros((n, OBSERVATION_SIZE), np.float32), np.zeros(n), *flags[2:])
         self._own = self._arguments_of(0, bounds[0][1], self._workspace, *self._shared)
-        self._threads = StepThreads(
+        shares = [
             self._arguments_of(a, b, np.zeros(workspace_size(b - a), np.uint8), *self._shared) for a, b in bounds[1:]
-        )
+        ]
+        self._threads = KernelThreads(serve_steps, shares)
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:
@@ -182,58 +181,16 @@ class LunarLanderVectorEnv(VectorEnv):
             ValueError: actions of another shape or type or out of range, not yet reset, or closed.
             AssertionError: autoreset is DISABLED and an episode that ended was not reset.
         """
-        fresh = self._prepare(actions)
-        obs, reward = np.empty((self.num_envs, OBSERVATION_SIZE), np.float32), np.zeros(self.num_envs)
-        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
-        self._run(self._all, fresh, obs, reward, terminated, truncated)
-        return self._finish(obs, reward, terminated, truncated)
-
-    def step_async(self, actions: Any) -> None:
-        """Begin a step in the background, where there is a processor for it; `step_wait` gives what `step` gives.
-
-        Args, Raises: as of `step`.
-        """
-        fresh = self._prepare(actions)
-        for shared, given in zip(self._shared, (self._all, fresh, None, 0.0, False, False), strict=True):
-            if given is not None:
-                shared[...] = given
-        if self._ahead is None:
-            self._compile()
-            self._ahead = StepThreads([self._own] if available_processors() > 1 else [], patience=LONG)
-        self._stepping = True
-        self._threads.start()
-        self._ahead.start()
-
-    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """What the step begun by `step_async` comes to. ValueError if none was begun."""
-        if not self._stepping:
-            raise InputError("step_async must be called before step_wait")
-        self._await()
-        return self._finish(*(array.copy() for array in self._shared[2:]))
-
-    def _await(self) -> None:
-        """Have the step that was begun, if any, done."""
-        if self._stepping:
-            if not self._ahead:
-                step_range(*self._own)
-            self._ahead.wait()
-            self._threads.wait()
-            self._stepping = False
-
-    def _prepare(self, actions: Any) -> np.ndarray:
-        """Check that a step may begin and load its actions; which landers are reset in it."""
-        if not self._ready or self._stepping:
+        if not self._ready:
             self._check_open()
             raise InputError("reset must be called before step")
         self._load(actions)
         if self.autoreset_mode is AutoresetMode.DISABLED:
             assert not self._ended.any(), f"episodes ended and were not reset: {np.flatnonzero(self._ended).tolist()}"
-        return self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else self._none
-
-    def _finish(
-        self, obs: np.ndarray, reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """What `step` gives, after the autoreset where that belongs to the same step."""
+        fresh = self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else self._none
+        obs, reward = np.empty((self.num_envs, OBSERVATION_SIZE), np.float32), np.zeros(self.num_envs)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        self._run(self._all, fresh, obs, reward, terminated, truncated)
         self._ended = terminated | truncated
         infos: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
@@ -299,11 +256,8 @@ class LunarLanderVectorEnv(VectorEnv):
 
     def close_extras(self, **kwargs: Any) -> None:
         """Stop the threads and the renderer."""
-        self._await()
         self._ready = False
         self._threads.close()
-        if self._ahead is not None:
-            self._ahead.close()
         if self._renderer is not None:
             self._renderer.close()
 
@@ -311,23 +265,23 @@ class LunarLanderVectorEnv(VectorEnv):
         """One step of the landers in `todo`: todo, fresh, obs, reward, terminated, truncated."""
         self._compile()
         if not self._threads:
-            step_range(*self._arguments_of(0, self.num_envs, self._workspace, *arrays))
+            run_here(serve_steps, *self._arguments_of(0, self.num_envs, self._workspace, *arrays))
             return
         for shared, given in zip(self._shared, arrays, strict=True):
             if given is not arrays[2] or arrays[0] is not self._all:  # observations, where all are written anew
                 shared[:] = given
         self._threads.start()
-        step_range(*self._own)
+        run_here(serve_steps, *self._own)
         self._threads.wait()
         for given, shared in zip(arrays[2:], self._shared[2:], strict=True):
             given[:] = shared
 
     def _compile(self) -> None:
         """The first call in this process compiles the kernels, or loads what an earlier one compiled."""
-        if not serve.overloads:
+        if not serve_steps.overloads:
             with CompileNotice():
                 load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
-                step_range(*self._arguments_of(0, 0, self._workspace, *self._shared))
+                run_here(serve_steps, *self._arguments_of(0, 0, self._workspace, *self._shared))
 
     def _arguments_of(
         self, first: int, last: int, workspace: np.ndarray, todo: np.ndarray, fresh: np.ndarray, *outputs: np.ndarray
@@ -386,5 +340,3 @@ class LunarLanderVectorEnv(VectorEnv):
     def _check_open(self) -> None:
         if self.closed:
             raise InputError("this environment is closed")
-        if self._stepping:
-            raise InputError("step_wait must be called before anything else, after step_async")

@@ -23,25 +23,18 @@ class RunDirectory:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.path = Path(config.output_dir) if config.output_dir is not None else _fresh_path(config)
-        self._made: list[Path] = []
+        self.path = (
+            Path(config.output_dir) if config.output_dir is not None else fresh_path(config, f"seed{config.seed}")
+        )
+        self._made = make_empty_directory(self.path)
         try:
-            for directory in reversed([self.path, *self.path.parents]):
-                if not directory.exists():
-                    directory.mkdir()
-                    self._made.append(directory)
-            if any(self.path.iterdir()):
-                raise InputError(
-                    f"output_dir must be a new or empty directory, got {str(self.path)!r}, which is in use"
-                )
             # Mode x: of two runs that found the directory empty, one gets it.
             with open(self.path / CONFIG_FILE, "x") as file:
                 file.write(config.to_json() + "\n")
             self._metrics = open(self.path / METRICS_FILE, "x", newline="")  # noqa: SIM115 (closed by __exit__)
         except OSError as error:
-            self._remove_made()
-            reason = error.strerror or type(error).__name__
-            raise InputError(f"output_dir must be writable, got {str(self.path)!r} ({reason})") from None
+            remove_empty(self._made)
+            raise _unwritable(self.path, error) from None
         self._writer = csv.writer(self._metrics)
         self._writer.writerow(MetricsRow._fields)
 
@@ -65,20 +58,42 @@ class RunDirectory:
         self._metrics.close()
         for name in (CONFIG_FILE, METRICS_FILE, MODEL_FILE):
             (self.path / name).unlink(missing_ok=True)
-        self._remove_made()
-
-    def _remove_made(self) -> None:
-        for directory in reversed(self._made):
-            try:
-                directory.rmdir()
-            except OSError:  # somebody else has put something there since
-                return
+        remove_empty(self._made)
 
 
-def _fresh_path(config: Config) -> Path:
-    """runs/<env>-seed<seed>-<time>, with a number behind it where that exists."""
+def make_empty_directory(path: Path) -> list[Path]:
+    """Make a directory unless there is an empty one: the directories made. ValueError if it is in use or unwritable."""
+    made: list[Path] = []
+    try:
+        for directory in reversed([path, *path.parents]):
+            if not directory.exists():
+                directory.mkdir()
+                made.append(directory)
+        if any(path.iterdir()):
+            raise InputError(f"output_dir must be a new or empty directory, got {str(path)!r}, which is in use")
+    except OSError as error:
+        remove_empty(made)
+        raise _unwritable(path, error) from None
+    return made
+
+
+def remove_empty(made: list[Path]) -> None:
+    """Take directories away again, the innermost first, as far as nobody has put anything there since."""
+    for directory in reversed(made):
+        try:
+            directory.rmdir()
+        except OSError:
+            return
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"output_dir must be writable, got {str(path)!r} ({error.strerror or type(error).__name__})")
+
+
+def fresh_path(config: Config, which: str) -> Path:
+    """runs/<env>-<which>-<time>, with a number behind it where that exists."""
     env = config.env_id.rpartition(":")[2].replace("/", "-")
-    name = f"{env}-seed{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = f"{env}-{which}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = Path("runs") / name, 1
     while path.exists():
         number += 1

@@ -5,6 +5,7 @@ import math
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +14,20 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from fastlander.agent import Agent, Spaces
+from fastlander.candidates import Candidates
 from fastlander.collector import collect
 from fastlander.config import Config
 from fastlander.dqn import DQN
 from fastlander.evaluate import Evaluation
-from fastlander.exploration import epsilon_at, epsilon_exponents
+from fastlander.exploration import epsilon_exponents
 from fastlander.flat_adam import FlatAdam
 from fastlander.judge import Judge
-from fastlander.metrics import Clock, MetricsRow, ProgressDisplay, Scores, crossings
+from fastlander.metrics import Clock, MetricsRow, ProgressDisplay, Scores
 from fastlander.n_step import NStep
 from fastlander.replay_buffer import ReplayBuffer, transition_fields
 from fastlander.rng import draw_seeds, spawn_streams
 from fastlander.run_directory import RunDirectory
+from fastlander.schedules import crossings, epsilon_at, learning_rate_at
 from fastlander.validation import InputError
 from fastlander.vector_env import make_vec_env
 
@@ -40,7 +43,7 @@ class Result:
     agent: Agent
     """Carries the policy as `q_net`, and `scores`, `playtimes`, `n_episode`, `n_experiences` and `eps`."""
     solved: bool
-    """Whether it stopped because it was solved (`Config.solved_by`)."""
+    """Whether it stopped because it was solved (`Config.solved_by`), or the policy chosen at its end is."""
     interrupted: bool
     """Whether it stopped on Ctrl-C."""
     timesteps: int
@@ -77,8 +80,12 @@ class Trainer:
     def __init__(self, config: Config | None = None) -> None:
         self.config = Config() if config is None else config
 
-    def run(self) -> Result:
+    def run(self, processors: int | None = None, interrupted: threading.Event | None = None) -> Result:
         """Train until solved, out of budget or interrupted (Ctrl-C), and leave a run directory.
+
+        Args:
+            processors: that may be used, which changes no result; None is all there are for this process.
+            interrupted: when set, the run ends as on Ctrl-C; None listens to Ctrl-C itself.
 
         Raises:
             ValueError: a setting that cannot be used here (environment, device, output directory), or an environment
@@ -92,11 +99,12 @@ class Trainer:
                 config.env_id, config.num_envs, backend=config.backend, max_episode_steps=config.max_episode_steps
             )
             stack.enter_context(contextlib.closing(env))
-            run = Run(config, env)
-            stack.enter_context(contextlib.closing(run.judge))
+            run = Run(config, env, processors)
+            stack.enter_context(contextlib.closing(run))
             directory = stack.enter_context(RunDirectory(config))
             stack.enter_context(run.display)
-            interrupted = stack.enter_context(interrupts())
+            if interrupted is None:
+                interrupted = stack.enter_context(interrupts())
             try:
                 solved = run.train(directory, interrupted)
             except InputError:
@@ -111,18 +119,19 @@ class Trainer:
 class Run:
     """The parts of one run, and its loop."""
 
-    def __init__(self, config: Config, env: VectorEnv) -> None:
+    def __init__(self, config: Config, env: VectorEnv, processors: int | None = None) -> None:
         obs_size, num_actions = env.single_observation_space.shape[0], int(env.single_action_space.n)
         streams = spawn_streams(config.seed)
         self.config, self.env = config, env
         self.env_seeds = draw_seeds(np.random.default_rng(streams.environment), env.num_envs)
-        self.dqn = DQN(config, obs_size, num_actions)
+        self.dqn = DQN(config, obs_size, num_actions, processors)
         self.n_step = NStep(env.num_envs, config.n_step, config.gamma, obs_size)
         self.buffer = ReplayBuffer(config.buffer_size, transition_fields(obs_size), streams.replay)
         self.scores = Scores()
         self.display = ProgressDisplay(config)
         self.clock = Clock()
-        self.judge = Judge(config, self.dqn, self.display.say, self.clock)
+        self.candidates = Candidates(config, self.dqn.q_network.flat)
+        self.judge = Judge(config, self.dqn, self.display.say, self.clock, processors)
         self.timesteps = 0
         self.epsilon = config.epsilon_start
         self._exponents = epsilon_exponents(config)
@@ -131,7 +140,7 @@ class Run:
 
     def train(self, directory: RunDirectory, interrupted: threading.Event) -> bool:
         """Act, step, store, learn, until one of the reasons to stop; whether that was being solved."""
-        for finished in collect(self.env, self.env_seeds, self.act, self.n_step, self.buffer, self.learn):
+        for finished in collect(self.env, self.env_seeds, self.act, self.n_step, self.buffer, self.learning):
             self.timesteps += self.env.num_envs
             solved = False
             if finished.scores:
@@ -140,6 +149,7 @@ class Run:
                 solved = self.judge.solved(self.scores, self.timesteps)
                 if crossings(episodes, len(self.scores), self.config.log_episodes):
                     self.log(directory)
+            self.candidates.look(self.timesteps - self.env.num_envs, self.timesteps)
             self.epsilon = epsilon_at(self.config, self.timesteps, len(self.scores))
             if solved or interrupted.is_set() or self.out_of_budget():
                 return solved
@@ -149,11 +159,19 @@ class Run:
         """Epsilon-greedy actions, each environment with an epsilon of its own."""
         return self.dqn.act(obs, self.epsilon**self._exponents)
 
-    def learn(self) -> None:
+    def learning(self) -> AbstractContextManager:
         """The updates that the last vector step earned, while the environments take the next one."""
+        updates = 0
         if len(self.buffer) >= self.config.learning_starts:
             before = self.timesteps - self.env.num_envs
-            self.dqn.learn(self.buffer, crossings(before, self.timesteps, self.config.train_freq))
+            updates = crossings(before, self.timesteps, self.config.train_freq)
+        self.dqn.learning_rate = learning_rate_at(self.config, self.timesteps)
+        return self.dqn.learning(self.buffer, updates)
+
+    def close(self) -> None:
+        """End what the run has running."""
+        self.judge.close()
+        self.dqn.close()
 
     def out_of_budget(self) -> bool:
         """Whether the steps or the episodes are used up."""
@@ -188,8 +206,11 @@ class Run:
 
     def finish(self, directory: RunDirectory, solved: bool, interrupted: bool) -> Result:
         """Keep the best policy: the confirmed or best judged one, else the last."""
-        if self.config.solved_by == "greedy" and not solved and not interrupted:
-            self.judge.judge(self.timesteps)
+        if not solved and not interrupted:
+            if self.config.candidates:
+                solved = self.judge.select(self.candidates.all(), self.timesteps)
+            elif self.config.solved_by != "training":
+                solved = self.judge.judge(self.timesteps)
         if self.timesteps > self._logged_at:
             self.log(directory)
         if self.judge.best_parameters is not None:

@@ -20,10 +20,14 @@ from fastlander.train import read_arguments
         ("--batch-size 40000", "batch_size must be at most buffer_size, got 40000 with buffer_size 30000"),
         ("--gamma 1.5", "gamma must be a number of at least 0 and at most 1, got 1.5"),
         ("--device gpu", "--device must be one of auto, cpu, cuda, got 'gpu'"),
-        ("--preset best", "--preset must be one of default, lecture, got 'best'"),
+        ("--preset worst", "--preset must be one of default, best, lecture, got 'worst'"),
         ("--hidden-sizes a b", "--hidden-sizes must be one or more numbers, each an integer of at least 1, got 'a b'"),
         ("--adam-betas 0.9", "--adam-betas must be 2 numbers, each a number of at least 0 and below 1, got '0.9'"),
         ("--mirror-augmentation maybe", "--mirror-augmentation must be True or False or None, got 'maybe'"),
+        ("--seeds 0", "seeds must be an integer of at least 1 or None, got 0"),
+        ("--seeds many", "--seeds must be an integer of at least 1 or None, got 'many'"),
+        ("--seeds 2 --env-id NoSuch-v0", "env_id must be an environment that Gymnasium can make, got 'NoSuch-v0' ("),
+        ("--seeds 2 --output-dir used", "output_dir must be a new or empty directory, got 'used', which is in use"),
         ("--nm-envs 3", "Unrecognized options: --nm-envs, 3 (perhaps you meant --num-envs)"),
         ("--env-id NoSuch-v0", "env_id must be an environment that Gymnasium can make, got 'NoSuch-v0' ("),
         ("--env-id Pendulum-v1", "env_id must have Discrete actions that start at 0, got 'Pendulum-v1'"),
@@ -51,14 +55,16 @@ def test_a_device_that_is_not_there(in_tmp, capsys, monkeypatch):
     assert os.listdir(in_tmp) == []
 
 
+def config_of(argv):
+    return read_arguments(argv).config
+
+
 def test_flags_change_the_preset_whatever_their_order():
     expected = Config.preset("lecture", num_envs=4, gamma=0.9)
-    assert read_arguments(["--preset", "lecture", "--num-envs", "4", "--gamma", "0.9"]) == expected
-    assert read_arguments(["--num-envs", "4", "--gamma=0.9", "--preset=lecture"]) == expected
-    assert read_arguments([]) == Config()
-    assert read_arguments(["--no-double-dqn", "--max-grad-norm", "None"]) == Config(
-        double_dqn=False, max_grad_norm=None
-    )
+    assert config_of(["--preset", "lecture", "--num-envs", "4", "--gamma", "0.9"]) == expected
+    assert config_of(["--num-envs", "4", "--gamma=0.9", "--preset=lecture"]) == expected
+    assert config_of([]) == Config()
+    assert config_of(["--no-double-dqn", "--max-grad-norm", "None"]) == Config(double_dqn=False, max_grad_norm=None)
 
 
 def run(*command, **options):
@@ -71,7 +77,7 @@ def test_help_shows_every_setting_with_its_default():
         flag = f"--{field.name.replace('_', '-')}"
         assert flag in out, flag
     assert "(default: 32)" in out
-    assert "--preset {default,lecture}" in out
+    assert "--preset {default,best,lecture}" in out
     lecture = run("-m", "fastlander.train", "--preset", "lecture", "--help").stdout
     assert "(default: 5000)" in lecture
 

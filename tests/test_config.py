@@ -30,6 +30,12 @@ from fastlander import Config
         ({"hidden_sizes": (64, 0)}, "hidden_sizes must be one or more numbers, each an integer of at least 1"),
         ({"adam_betas": (0.9,)}, "adam_betas must be 2 numbers, each a number of at least 0 and below 1, got"),
         ({"adam_betas": (0.9, 1.0)}, "adam_betas must be 2 numbers, each a number of at least 0 and below 1, got"),
+        (
+            {"learning_rate_end": 0.1},
+            "learning_rate_end must be at most learning_rate, got 0.1 with",
+        ),
+        ({"n_step": 30_001}, "n_step must be at most buffer_size, got 30001 with buffer_size 30000"),
+        ({"candidates": -1}, "candidates must be an integer of at least 0, got -1"),
         ({"epsilon_end": 0.5, "epsilon_start": 0.1}, "epsilon_end must be at most epsilon_start, got 0.5"),
         ({"env_id": "CartPole-v1", "mirror_augmentation": True}, "mirror_augmentation must be off for env_id 'Cart"),
     ],
@@ -77,8 +83,8 @@ def test_the_lecture_preset_has_the_lecture_s_numbers():
 
 
 def test_unknown_preset_and_setting():
-    with pytest.raises(ValueError, match="preset must be one of default, lecture, got 'best'"):
-        Config.preset("best")
+    with pytest.raises(ValueError, match="preset must be one of default, best, lecture, got 'worst'"):
+        Config.preset("worst")
     with pytest.raises(ValueError, match="no setting named 'num_env'"):
         Config.preset("lecture", num_env=4)
 

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from fastlander import DQN, Config
-from fastlander.dqn import MIRROR_ACTIONS, clip_norm, huber, mirror, mse, pick_device, td_target
+from fastlander.dqn import pick_device
+from fastlander.equations import MIRROR_ACTIONS, clip_norm, huber, mirror, mse, td_target
 from fastlander.replay_buffer import Transition
 
 

@@ -4,7 +4,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from fastlander import make_vec_env
-from fastlander.evaluate import Evaluation, describe, evaluate, pooled
+from fastlander.evaluate import Evaluation, describe, evaluate, evaluate_all, pooled
 
 
 def lander_policy(obs):
@@ -40,6 +40,21 @@ def test_every_seed_is_played_as_a_single_environment_plays_it(num_envs, backend
     got = zip(evaluation.returns, evaluation.playtimes, evaluation.last_rewards, evaluation.terminated, strict=True)
     assert list(got) == expected
     assert 0 < evaluation.terminated.sum() < len(seeds)
+
+
+@pytest.mark.parametrize("backend", ["native", "sync"])
+def test_policies_side_by_side_are_judged_as_alone(backend):
+    def idle(obs):
+        return np.zeros(len(obs), np.int64)
+
+    seeds, limit = [11, 5, 900, 7, 8], 150
+    settings = {"backend": backend, "autoreset_mode": AutoresetMode.DISABLED, "max_episode_steps": limit}
+    together = evaluate_all([lander_policy, idle, lander_policy], make_vec_env(num_envs=6, **settings), seeds)
+    alone = [evaluate(policy, make_vec_env(num_envs=2, **settings), seeds) for policy in (lander_policy, idle)]
+    for one, other in zip(together, [*alone, alone[0]], strict=True):
+        for a, b in zip(vars(one).values(), vars(other).values(), strict=True):
+            assert np.array_equal(a, b)
+    assert together[0].mean != together[1].mean
 
 
 def by_hand():

@@ -3,25 +3,7 @@ import pytest
 from scipy import stats
 
 from fastlander import Config
-from fastlander.exploration import epsilon_at, epsilon_exponents, epsilon_greedy
-
-
-def test_the_linear_schedule_by_hand():
-    config = Config(epsilon_start=1.0, epsilon_end=0.2, epsilon_timesteps=100)
-    assert [epsilon_at(config, t, 0) for t in (0, 50, 100, 1000)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
-
-
-def test_the_per_episode_schedule_is_the_lecture_s():
-    config = Config.preset("lecture")
-    epsilon = 1.0
-    for episode in range(160):
-        assert epsilon_at(config, 10**6, episode) == pytest.approx(epsilon, rel=1e-12)
-        epsilon *= 0.995
-
-
-def test_the_per_episode_schedule_stops_at_epsilon_end():
-    config = Config.preset("lecture", epsilon_end=0.5)
-    assert epsilon_at(config, 0, 10_000) == 0.5
+from fastlander.exploration import epsilon_exponents, epsilon_greedy
 
 
 def test_exponents():

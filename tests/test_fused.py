@@ -1,5 +1,7 @@
 """The fused kernels against torch: autograd on a plain Sequential for updates, the module itself for actions."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -84,6 +86,65 @@ def test_several_updates_in_one_call_are_the_same_as_one_by_one():
     assert torch.equal(one.target, many.target)
     assert one.updates == many.updates == 12
     assert one.optimizer.state_dict()["state"][0]["step"] == 12
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_learning_meanwhile_is_learning_afterwards(processors):
+    """In the background or not: the same updates, and actions in between by the parameters from before."""
+    config = Config(learning_rate_end=1e-4)
+    dqn, twin, buffers = DQN(config, processors=processors), DQN(config), (filled_buffer(), filled_buffer())
+    obs = np.random.default_rng(0).standard_normal((40, 8), dtype=np.float32)
+    more = random_batch(50, seed=9)
+    for step in range(30):
+        dqn.learning_rate = twin.learning_rate = 1e-3 / (1 + step)
+        with dqn.learning(buffers[0], step % 4):
+            actions = dqn.act(obs, np.full(40, 0.1))
+            time.sleep(0.02 * (step == 20))  # long enough to fall asleep
+        expected = twin.act(obs, np.full(40, 0.1))
+        twin.learn(buffers[1], step % 4)
+        assert np.array_equal(actions, expected)
+        assert torch.equal(dqn.q_network.flat, twin.q_network.flat)
+        assert torch.equal(dqn.target, twin.target)
+        assert torch.equal(dqn.loss, twin.loss) or not step
+        for buffer in buffers:
+            buffer.extend(**more._asdict())
+    assert dqn.updates == twin.updates > 40
+    assert dqn.optimizer.state_dict()["state"][0]["step"] == dqn.updates
+    dqn.close()
+    dqn.learn(buffers[0], 1)
+    dqn.close()
+
+
+def test_a_failure_meanwhile_leaves_the_updates_whole():
+    dqn, twin = DQN(Config(), processors=2), DQN(Config())
+    with pytest.raises(KeyError), dqn.learning(filled_buffer(), 3):
+        raise KeyError
+    twin.learn(filled_buffer(), 3)
+    assert torch.equal(dqn.q_network.flat, twin.q_network.flat)
+    assert dqn.updates == 3
+    dqn.close()
+
+
+def test_another_buffer_is_followed():
+    dqn, twin = DQN(Config(), processors=2), DQN(Config())
+    for seed in (1, 2):
+        with dqn.learning(filled_buffer(seed=seed), 2):
+            pass
+        twin.learn(filled_buffer(seed=seed), 2)
+    assert torch.equal(dqn.q_network.flat, twin.q_network.flat)
+    dqn.close()
+
+
+def test_the_policy_of_other_parameters():
+    dqn, other = DQN(Config()), DQN(Config(seed=4))
+    obs = np.random.default_rng(0).standard_normal((64, 8), dtype=np.float32)
+    flat = other.q_network.flat.clone()
+    policy = dqn.policy(flat)
+    expected = other.q_network.greedy(obs)
+    assert np.array_equal(policy(obs[:3]), expected[:3])
+    flat.fill_(7)  # it was copied
+    assert np.array_equal(policy(obs), expected)
+    assert not np.array_equal(dqn.greedy(obs), expected)
 
 
 def test_moments_that_no_longer_move_anything_become_zero():

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers import vector as vector_wrappers
 
 import fastlander
-from fastlander import LunarLanderVectorEnv, native_env
+from fastlander import LunarLanderVectorEnv
 
 MODES = list(AutoresetMode)
 
@@ -118,44 +118,6 @@ def test_threads_wake_again_after_a_pause():
         assert_same_step(env.step(action), twin.step(action))
         time.sleep(0.002 * (k % 3 == 0))
     env.close()
-
-
-@pytest.mark.parametrize("processors", [1, 4])
-@pytest.mark.parametrize("num_threads", [1, 3])
-@pytest.mark.parametrize("mode", MODES)
-def test_steps_in_the_background_are_the_same(monkeypatch, mode, num_threads, processors):
-    monkeypatch.setattr(native_env, "available_processors", lambda: processors)
-    env, twin = (LunarLanderVectorEnv(40, autoreset_mode=mode, num_threads=k) for k in (num_threads, 1))
-    assert env.reset(seed=1)[0].tobytes() == twin.reset(seed=1)[0].tobytes()
-    actions, ended = policy(False, 40), 0
-    for k in range(150):
-        action = next(actions)
-        env.step_async(action)
-        time.sleep(0.004 * (k % 30 == 0))  # long enough to fall asleep
-        got = env.step_wait() if k % 7 else (env.step_wait(), env.step(action))[1]
-        if not k % 7:
-            twin.step(action)
-        assert_same_step(got, twin.step(action))
-        over = got[2] | got[3]
-        ended += int(over.sum())
-        if mode is AutoresetMode.DISABLED:
-            break
-    assert ended or mode is AutoresetMode.DISABLED
-    env.step_async(action)
-    env.close()  # with a step begun
-
-
-def test_a_step_begun_is_to_be_awaited():
-    env = LunarLanderVectorEnv(2)
-    env.reset(seed=0)
-    with pytest.raises(ValueError, match="step_async must be called before step_wait"):
-        env.step_wait()
-    env.step_async(np.zeros(2, np.int64))
-    for call in (env.reset, lambda: env.step(np.zeros(2, np.int64)), env.get_state):
-        with pytest.raises(ValueError, match="step_wait must be called before anything else"):
-            call()
-    env.step_wait()
-    env.reset()
 
 
 def test_two_environments_in_two_threads_give_what_they_give_alone():
@@ -442,11 +404,11 @@ def test_a_first_compile_is_announced_and_an_unwritable_cache_only_costs_time(tm
 def test_other_processors_code_gives_the_same_bytes(features, tmp_path):
     code = """if True:
         import sys, numpy as np
-        from fastlander.batch import serve
+        from fastlander.batch import serve_steps
         from fastlander.verify import GROUPS, compare
         parity = compare(GROUPS["mixed"], range(20), 16)
         assert parity.mismatches == 0 and parity.steps > 4000, parity
-        assembly = "".join(serve.inspect_asm().values())
+        assembly = "".join(serve_steps.inspect_asm().values())
         print("zmm" in assembly, "ymm" in assembly)
     """
     name = "x86-64-v3" if features else "x86-64"

@@ -12,13 +12,13 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 
 # Reading order: a module may import those above it and none below.
 ORDER = """
-validation config registration part_compiler jit rng simd simd_memory atomics
+validation config schedules registration part_compiler jit rng simd simd_memory atomics kernel_threads
 physics.settings physics.vector_math physics.state physics.collide_edge physics.contact physics.broad_phase
 physics.revolute_joint physics.contact_solver physics.island physics.island_general physics.island_lanes
 physics.distance physics.time_of_impact physics.world
-pcg64 lander batch step_threads compile_notice seeding lander_interface render_state native_env vector_env
-replay_buffer n_step q_network flat_adam exploration matmul network_plan fused cpu_learner dqn
-agent collector checkpoint evaluate metrics render judge run_directory trainer
+pcg64 lander batch compile_notice seeding lander_interface render_state native_env vector_env
+replay_buffer n_step q_network flat_adam equations torch_learner exploration matmul network_plan fused cpu_learner dqn
+agent collector checkpoint evaluate metrics render candidates judge run_directory trainer seeds
 command_line train verify warmup cli __main__
 """.split()
 

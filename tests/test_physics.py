@@ -6,7 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from fastlander.batch import workspace_size
+from fastlander.batch import serve_steps, workspace_size
+from fastlander.kernel_threads import run_here
 from fastlander.lander import fire_engines
 from fastlander.native_env import LunarLanderVectorEnv
 from fastlander.physics import settings as s
@@ -14,7 +15,6 @@ from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import solve_general
 from fastlander.physics.state import FORCE, GROUND_CONTACT, POSITION, SCRATCH_SIZE, VELOCITY, unpack, unpack_scratch
 from fastlander.physics.world import collide, solve_toi
-from fastlander.step_threads import step_range
 from fastlander.verify import ground_policy, heuristic_policy, mixed_policy, random_policy
 
 
@@ -96,8 +96,8 @@ class Kernel:
     def step(self, action):
         self.actions[:, 0] = action
         env = self.env
-        step_range(
-            env._memory, env.num_envs, env._numbers, 0, env.num_envs, self.actions, self.all, self.none,
+        run_here(
+            serve_steps, env._memory, env.num_envs, env._numbers, 0, env.num_envs, self.actions, self.all, self.none,
             np.zeros(workspace_size(env.num_envs), np.uint8), *self.out,
         )  # fmt: skip
         return self.out

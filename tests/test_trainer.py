@@ -153,6 +153,23 @@ def test_an_episode_limit(tmp_path):
     assert result.timesteps < 3_000
 
 
+def test_the_best_preset_uses_its_whole_budget_and_keeps_the_best_candidate(tmp_path, capsys):
+    config = Config.preset(
+        "best", num_envs=4, total_timesteps=16_384, eval_episodes=4, log_episodes=10, output_dir=tmp_path / "run"
+    )
+    result = Trainer(config).run()
+    assert result.timesteps == 16_384
+    assert not result.solved
+    assert len(result.evaluation.returns) == 8
+    out = capsys.readouterr().out
+    assert "best of 10 candidates: mean" in out  # eight averages, the mean of the end, the last parameters
+    assert float(rows_of(tmp_path / "run")[-1]["eval_mean"]) == pytest.approx(result.evaluation.mean)
+    last = train(
+        tmp_path / "twin", **{**vars(config), "candidates": 0, "output_dir": tmp_path / "twin", "progress": False}
+    )
+    assert last.agent.scores == result.agent.scores  # the same run up to the choice
+
+
 def test_the_lecture_preset_runs_by_the_lecture_s_rule(tmp_path):
     config = Config.preset("lecture", num_envs=4, total_timesteps=6_000, output_dir=tmp_path / "run", progress=False)
     result = Trainer(config).run()
@@ -273,17 +290,19 @@ def test_two_runs_cannot_take_one_directory(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(tmp_path, monkeypatch):
-    learn, flats = fastlander.trainer.DQN.learn, []
+    learning, flats = fastlander.trainer.DQN.learning, []
 
+    @contextlib.contextmanager
     def poisoned(dqn, buffer, updates):
-        learn(dqn, buffer, updates)
+        with learning(dqn, buffer, updates):
+            yield
         if dqn.updates > 30:
             dqn.q_network.flat.fill_(float("nan"))
             dqn.loss = torch.tensor(float("nan"))
         else:
             flats.append(dqn.q_network.flat.clone())
 
-    monkeypatch.setattr(fastlander.trainer.DQN, "learn", poisoned)
+    monkeypatch.setattr(fastlander.trainer.DQN, "learning", poisoned)
     with pytest.raises(Diverged, match="the loss became nan by step [0-9,]+; the last good weights are in"):
         train(tmp_path / "run", log_episodes=1)
     kept = torch.cat([tensor.reshape(-1) for tensor in load_file(tmp_path / "run" / "model.safetensors").values()])

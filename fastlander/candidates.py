@@ -1,0 +1,57 @@
+"""Policies of one run that compete at its end: averages of the weights."""
+
+from torch import Tensor
+
+from fastlander.config import Config
+from fastlander.schedules import crossings
+
+CHECKPOINTS_FROM = 0.70  # share of the steps
+AVERAGE_FROM = 0.85
+FOLLOW_EVERY, FOLLOW_SHARE = 1_024, 0.03  # steps; of the distance: half of the weight lies in the last 24,000 steps
+AVERAGE_EVERY = 4_096  # steps
+
+
+class Candidates:
+    """Collects `config.candidates` averages of the parameters over the last 30% of the steps, one over the last 15%.
+
+    The first are checkpoints of an exponential moving average, the other is a plain mean (Polyak and Juditsky 1992).
+    A network that still learns is steadier in its averages than at any moment.
+
+    Args:
+        config: how many, and over how many steps.
+        flat: the parameters that will change, as `QNetwork.flat`.
+    """
+
+    def __init__(self, config: Config, flat: Tensor) -> None:
+        self._flat, self._count, self._total = flat, config.candidates, config.total_timesteps
+        self._follower: Tensor | None = None
+        self._mean, self._terms = flat.clone(), 0
+        self._kept: list[Tensor] = []
+
+    def look(self, before: int, after: int) -> None:
+        """Note the parameters as they are, if the timesteps from `before` to `after` passed a point for that."""
+        if not self._count or after < CHECKPOINTS_FROM * self._total - 100 * FOLLOW_EVERY:
+            return
+        if self._follower is None:
+            self._follower = self._flat.clone()
+        elif crossings(before, after, FOLLOW_EVERY):
+            self._follower.lerp_(self._flat, FOLLOW_SHARE)
+        if after >= AVERAGE_FROM * self._total and crossings(before, after, AVERAGE_EVERY):
+            self._terms += 1
+            self._mean.lerp_(self._flat, 1 / self._terms)
+        if self._checkpoints_at(after) > self._checkpoints_at(before):
+            self._kept.append(self._follower.clone())
+
+    def all(self) -> list[Tensor]:
+        """Every candidate: at least the parameters as they are."""
+        mean = [self._mean] if self._terms else []
+        return [*self._kept, *mean, self._flat.clone()]
+
+    def _checkpoints_at(self, timesteps: int) -> int:
+        """How many there are after so many timesteps: the last at the end."""
+        first = CHECKPOINTS_FROM * self._total
+        if timesteps < first:
+            return 0
+        if timesteps >= self._total:
+            return self._count
+        return int((timesteps - first) / (self._total - first) * self._count)

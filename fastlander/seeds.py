@@ -1,0 +1,150 @@
+"""Several seeds at once: `train_seeds` trains an agent per seed, side by side, and says how much the seed matters."""
+
+import csv
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from scipy import stats
+
+from fastlander.config import Config
+from fastlander.dqn import DQN
+from fastlander.kernel_threads import available_processors
+from fastlander.metrics import Clock
+from fastlander.run_directory import fresh_path, make_empty_directory
+from fastlander.trainer import Diverged, Result, Trainer, interrupts, one_torch_thread
+from fastlander.validation import Count, check
+from fastlander.vector_env import make_vec_env
+
+SEEDS_FILE = "seeds.csv"
+COLUMNS = ("seed", "solved", "timesteps", "updates", "seconds", "eval_mean")
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What the runs of several seeds came to, in the order of the seeds."""
+
+    results: dict[int, Result]
+    """By seed; one that diverged or was not begun has none."""
+    diverged: dict[int, Diverged]
+    """What stopped the others."""
+    interrupted: bool
+    """Whether Ctrl-C ended it."""
+    seconds: float
+    """Wall clock of all together."""
+    output_dir: Path
+    """Holds seeds.csv and a run directory per seed."""
+
+    def summary(self) -> str:
+        """The statistics over seeds, as a table."""
+        runs = list(self.results.values())
+        solved = [run for run in runs if run.solved]
+        lines = [f"{len(solved)} of {len(runs)} seeds solved, in {self.seconds:.1f} s"]
+        lines += [f"seed {seed} stopped: {error}" for seed, error in self.diverged.items()]
+        rows = [
+            ("greedy mean return", [run.evaluation.mean for run in runs if run.evaluation is not None], ",.1f"),
+            ("steps until solved", [run.timesteps for run in solved], ",.0f"),
+            ("seconds until solved", [run.seconds for run in solved], ",.2f"),
+        ]
+        for name, values, form in rows:
+            if len(values) > 1:
+                mean, low, high = interquartile_mean(values)
+                if name == rows[0][0]:
+                    lines.append(f"{'':<22}{'IQM':>10}  95% interval over seeds")
+                lines.append(f"{name:<22}{mean:>10{form}}  {low:{form}} to {high:{form}}")
+        return "\n".join([*lines, f"Saved in {self.output_dir}"])
+
+
+def interquartile_mean(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean of the middle half, and its 95% percentile bootstrap interval (Agarwal et al. 2021)."""
+
+    def middle(sample: np.ndarray, axis: int) -> np.ndarray:
+        return stats.trim_mean(sample, 0.25, axis=axis)
+
+    sample = np.asarray(values, np.float64)
+    interval = stats.bootstrap(
+        (sample,), middle, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    return float(middle(sample, 0)), float(interval.low), float(interval.high)
+
+
+def train_seeds(config: Config, count: int, show: Callable[[str], None] = print) -> Seeds:
+    """Train `count` agents with the seeds from `config.seed` on, one per processor at a time.
+
+    Each gives what it would give alone. Ctrl-C ends the runs that are under way as it ends a single one.
+
+    Args:
+        config: the settings; `output_dir` becomes the parent of the run directories.
+        count: seeds.
+        show: takes a line for each run that ends.
+
+    Raises:
+        ValueError: a setting that cannot be used here, before anything is written.
+    """
+    count = check("seeds", Count, count)
+    seeds = range(config.seed, config.seed + count)
+    with closing(make_vec_env(config.env_id, config.num_envs, backend=config.backend)) as env:
+        DQN(config, env.single_observation_space.shape[0], int(env.single_action_space.n), processors=1)
+        directory = config.output_dir
+        parent = fresh_path(config, f"seeds{seeds[0]}-{seeds[-1]}") if directory is None else Path(directory)
+        make_empty_directory(parent)
+        env.reset(seed=0)  # compiles, where that is still to be done, before there are several threads to do it
+
+    results: dict[int, Result] = {}
+    diverged: dict[int, Diverged] = {}
+    clock = Clock()
+    with one_torch_thread(), interrupts() as interrupted, progress_bar(config, count) as bar:
+
+        def train(seed: int) -> None:
+            if interrupted.is_set():
+                return
+            own = replace(config, seed=seed, output_dir=str(parent / f"seed{seed}"), progress=False)
+            try:
+                result = results[seed] = Trainer(own).run(processors=1, interrupted=interrupted)
+            except Diverged as error:
+                diverged[seed] = error
+                show(f"seed {seed}: {error}")
+            except BaseException:
+                interrupted.set()
+                raise
+            else:
+                show(f"seed {seed}: {result.summary().splitlines()[0]}")
+            bar.advance(bar.task_ids[0])
+
+        with ThreadPoolExecutor(min(count, available_processors()), thread_name_prefix="seed") as pool:
+            list(pool.map(train, seeds))
+    ordered = {seed: results[seed] for seed in seeds if seed in results}
+    write_table(parent / SEEDS_FILE, ordered)
+    return Seeds(ordered, diverged, interrupted.is_set(), clock.seconds(), parent)
+
+
+def progress_bar(config: Config, count: int) -> Progress:
+    """A bar of seeds on a terminal; silent elsewhere."""
+    console = Console()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("seeds"),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not (config.progress and console.is_terminal),
+    )
+    bar.add_task(config.env_id, total=count)
+    return bar
+
+
+def write_table(path: Path, results: dict[int, Result]) -> None:
+    """A row of seeds.csv per run."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for seed, run in results.items():
+            mean = "" if run.evaluation is None else run.evaluation.mean
+            writer.writerow((seed, run.solved, run.timesteps, run.updates, f"{run.seconds:.3f}", mean))

@@ -1,0 +1,95 @@
+"""`TorchLearner`: the update in torch operations, on any device; on CUDA captured once and replayed as one graph."""
+
+import torch
+from torch import Tensor
+
+from fastlander.config import Config
+from fastlander.equations import LOSSES, clip_norm, mirror_first, td_target
+from fastlander.flat_adam import FlatAdam
+from fastlander.q_network import QNetwork, forward_pass
+from fastlander.replay_buffer import Transition
+
+WARM_UPS = 3
+"""Updates that CUDA makes before it captures one, as torch.cuda.graph wants it."""
+
+
+class TorchLearner:
+    """Learns for a `DQN` in torch operations: what the fused kernels are compared with, and the learner on a GPU.
+
+    An update is some eighty small operations, and launching each takes a GPU longer than computing it. So from the
+    fourth update on, CUDA replays all of them by one launch, on the same memory.
+
+    Args:
+        config: hyperparameters.
+        q_network: the online network; its `flat` is learned in place.
+        optimizer: of the network.
+        target: the target network's parameters, or `q_network.flat` itself.
+    """
+
+    def __init__(self, config: Config, q_network: QNetwork, optimizer: FlatAdam, target: Tensor) -> None:
+        self._config, self._q_network, self._optimizer, self._target = config, q_network, optimizer, target
+        self._target_layers = q_network.layers(target)
+        self._mirror_rows = config.batch_size // 2 if config.mirrors else 0
+        self._batch: list[Tensor] = []
+        self._captures = target.device.type == "cuda"
+        self._warm_ups = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._loss: Tensor | None = None  # where the graph leaves it
+
+    @torch.no_grad()
+    def update(self, batch: Transition, count: int) -> Tensor:
+        """One gradient step on a batch, then the target network's: the loss. `count`: this update's number, from 1."""
+        self._fill(batch)
+        loss = self._replay() if self._captures else self._step()
+        if self._config.separate_target and count % self._config.target_update_freq == 0:
+            self._target.lerp_(self._q_network.flat, self._config.tau)
+        return loss
+
+    def _fill(self, batch: Transition) -> None:
+        """Copy the batch to where the graph reads it."""
+        if [tuple(tensor.shape) for tensor in self._batch] != [array.shape for array in batch]:
+            device = self._target.device
+            self._batch = [torch.from_numpy(array).to(device, copy=True) for array in batch]
+            self._graph = None
+            return
+        for tensor, array in zip(self._batch, batch, strict=True):
+            tensor.copy_(torch.from_numpy(array))
+
+    def _replay(self) -> Tensor:
+        """`_step` on CUDA, by its graph as soon as there is one."""
+        if self._graph is None and self._warm_ups < WARM_UPS:
+            self._warm_ups += 1
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                loss = self._step()
+            torch.cuda.current_stream().wait_stream(side)
+            return loss
+        if self._graph is None:
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):  # records the operations, without doing them
+                self._loss = self._step()
+        self._graph.replay()
+        return self._loss
+
+    def _step(self) -> Tensor:
+        """The gradient step on the batch in memory, without a look at any value: the loss, a tensor []."""
+        config, layers = self._config, self._q_network.layers()
+        obs, action, reward, next_obs, discount = self._batch
+        if self._mirror_rows:
+            obs, action, next_obs = mirror_first(self._mirror_rows, obs, action, next_obs)
+        activations = forward_pass(layers, obs)
+        next_values = forward_pass(self._target_layers, next_obs)[-1]
+        chooser = forward_pass(layers, next_obs)[-1] if config.double_dqn else next_values
+        target = td_target(reward * config.reward_scale, discount, next_values, chooser)
+
+        values = activations.pop()
+        action = action.unsqueeze(1)
+        td_error = values.gather(1, action).squeeze(1) - target
+        loss, grad = LOSSES[config.loss](td_error)
+        grad_values = torch.zeros_like(values).scatter_(1, action, grad.unsqueeze(1))
+        self._q_network.backward_pass(activations, grad_values)
+        if config.max_grad_norm is not None:
+            clip_norm(self._q_network.flat_grad, config.max_grad_norm)
+        self._optimizer.step()
+        return loss
