@@ -119,6 +119,10 @@ class QNetwork(nn.Sequential):
             for a, b, address in zip(now, self._parameters_in_order, self._addresses, strict=True)
         )
 
+    def __getitem__(self, index: Any) -> nn.Module:
+        """A layer, or for a slice a plain Sequential of these layers."""
+        return nn.Sequential(*list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Module.to, .double and the like replace every parameter on its own.
         super()._apply(fn, recurse)

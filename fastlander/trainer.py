@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 
 from fastlander.agent import Agent, Spaces
 from fastlander.candidates import Candidates
-from fastlander.collector import collect
+from fastlander.collector import Finished, collect
 from fastlander.config import Config
 from fastlander.dqn import DQN
 from fastlander.evaluate import Evaluation
@@ -138,10 +138,15 @@ class Run:
         self._logged_at = 0
         self._last_good = self.dqn.q_network.flat.clone()
 
-    def train(self, directory: RunDirectory, interrupted: threading.Event) -> bool:
-        """Act, step, store, learn, until one of the reasons to stop; whether that was being solved."""
+    def steps(self) -> Iterator[Finished]:
+        """Act, step, store and learn, for ever: the episodes that each vector step ended."""
         for finished in collect(self.env, self.env_seeds, self.act, self.n_step, self.buffer, self.learning):
             self.timesteps += self.env.num_envs
+            yield finished
+
+    def train(self, directory: RunDirectory, interrupted: threading.Event) -> bool:
+        """Take steps until one of the reasons to stop; whether that was being solved."""
+        for finished in self.steps():
             solved = False
             if finished.scores:
                 episodes = len(self.scores)
@@ -153,7 +158,7 @@ class Run:
             self.epsilon = epsilon_at(self.config, self.timesteps, len(self.scores))
             if solved or interrupted.is_set() or self.out_of_budget():
                 return solved
-        raise AssertionError("collect never ends by itself")
+        raise AssertionError("steps never end by themselves")
 
     def act(self, obs: np.ndarray) -> np.ndarray:
         """Epsilon-greedy actions, each environment with an epsilon of its own."""

@@ -126,3 +126,12 @@ def test_a_changed_network_is_no_longer_plain(change):
     assert network.is_plain()
     change(network)
     assert not network.is_plain()
+
+
+def test_a_slice_is_a_plain_sequential_of_the_same_layers():
+    network = QNetwork()
+    head = network[-3:]
+    assert type(head) is torch.nn.Sequential
+    assert head[0] is network[4]
+    obs = torch.randn(5, 8)
+    assert torch.equal(head(network[:-3](obs)), network(obs))
