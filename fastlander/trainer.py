@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 
 from fastlander.agent import Agent, Spaces
 from fastlander.candidates import Candidates
-from fastlander.collector import Finished, collect
+from fastlander.collector import Collector, Finished
 from fastlander.config import Config
 from fastlander.dqn import DQN
 from fastlander.evaluate import Evaluation
@@ -123,10 +123,11 @@ class Run:
         obs_size, num_actions = env.single_observation_space.shape[0], int(env.single_action_space.n)
         streams = spawn_streams(config.seed)
         self.config, self.env = config, env
-        self.env_seeds = draw_seeds(np.random.default_rng(streams.environment), env.num_envs)
         self.dqn = DQN(config, obs_size, num_actions, processors)
         self.n_step = NStep(env.num_envs, config.n_step, config.gamma, obs_size)
         self.buffer = ReplayBuffer(config.buffer_size, transition_fields(obs_size), streams.replay)
+        seeds = draw_seeds(np.random.default_rng(streams.environment), env.num_envs)
+        self.collector = Collector(env, seeds, self.act, self.n_step, self.buffer, self.learning)
         self.scores = Scores()
         self.display = ProgressDisplay(config)
         self.clock = Clock()
@@ -140,7 +141,7 @@ class Run:
 
     def steps(self) -> Iterator[Finished]:
         """Act, step, store and learn, for ever: the episodes that each vector step ended."""
-        for finished in collect(self.env, self.env_seeds, self.act, self.n_step, self.buffer, self.learning):
+        for finished in self.collector.steps():
             self.timesteps += self.env.num_envs
             yield finished
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fastlander import ReplayBuffer, make_vec_env
-from fastlander.collector import collect
+from fastlander.collector import Collector
 from fastlander.n_step import NStep
 from fastlander.replay_buffer import transition_fields
 
@@ -11,8 +11,7 @@ def collector(env_id, num_envs, act, limit=None, n=1):
     env = make_vec_env(env_id, num_envs, max_episode_steps=limit)
     size = env.single_observation_space.shape[0]
     buffer = ReplayBuffer(1000, transition_fields(size))
-    steps = collect(env, list(range(num_envs)), act, NStep(num_envs, n, 0.5, size), buffer)
-    return steps, buffer
+    return Collector(env, list(range(num_envs)), act, NStep(num_envs, n, 0.5, size), buffer).steps(), buffer
 
 
 def right(obs):
