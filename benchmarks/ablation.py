@@ -9,7 +9,7 @@ import tempfile
 
 import numpy as np
 
-import fastlander.trainer
+import fastlander.run
 from benchmarks.variants import Both, Dueling, Prioritized, TorchVariant
 from fastlander import DQN, Config
 from fastlander.seeds import interquartile_mean, train_seeds
@@ -54,11 +54,11 @@ VARIANTS = {
 @contextlib.contextmanager
 def learner(kind):
     """Trainers learn with this kind of DQN."""
-    fastlander.trainer.DQN = kind
+    fastlander.run.DQN = kind
     try:
         yield
     finally:
-        fastlander.trainer.DQN = DQN
+        fastlander.run.DQN = DQN
 
 
 def measure(config, count, kind):

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.peers import ScriptedDQN
 from fastlander import Config
-from fastlander.trainer import Run, one_torch_thread
+from fastlander.run import Run
+from fastlander.trainer import one_torch_thread
 from fastlander.vector_env import make_vec_env
 
 SIZES = [16, 64, 256, 1024, 4096]

@@ -18,7 +18,7 @@ _HOME = {
     "LunarLanderVectorEnv": "native_env",
     "QNetwork": "q_network",
     "ReplayBuffer": "replay_buffer",
-    "Result": "trainer",
+    "Result": "run",
     "Trainer": "trainer",
     "make_vec_env": "vector_env",
     "show": "render",
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from fastlander.q_network import QNetwork
     from fastlander.render import show
     from fastlander.replay_buffer import ReplayBuffer
-    from fastlander.trainer import Result, Trainer
+    from fastlander.run import Result
+    from fastlander.trainer import Trainer
     from fastlander.vector_env import make_vec_env
 
 

@@ -1,5 +1,7 @@
 """Policies of one run that compete at its end: averages of the weights."""
 
+from typing import Any
+
 from torch import Tensor
 
 from fastlander.config import Config
@@ -46,6 +48,19 @@ class Candidates:
         """Every candidate: at least the parameters as they are."""
         mean = [self._mean] if self._terms else []
         return [*self._kept, *mean, self._flat.clone()]
+
+    def get_state(self) -> dict[str, Any]:
+        """What was collected, for `set_state`."""
+        follower = {} if self._follower is None else {"follower": self._follower.cpu().clone()}
+        kept = {f"kept.{k}": flat.cpu() for k, flat in enumerate(self._kept)}
+        return {**follower, **kept, "mean": self._mean.cpu().clone(), "terms": self._terms, "count": len(self._kept)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        device = self._flat.device
+        self._follower = state["follower"].to(device) if "follower" in state else None
+        self._kept = [state[f"kept.{k}"].to(device) for k in range(state["count"])]
+        self._mean, self._terms = state["mean"].to(device), state["terms"]
 
     def _checkpoints_at(self, timesteps: int) -> int:
         """How many there are after so many timesteps: the last at the end."""

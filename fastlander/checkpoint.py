@@ -1,58 +1,145 @@
-"""What a policy leaves on disk: safetensors with the run's settings in the metadata, no pickle anywhere."""
+"""The state of a run on disk, whole or not at all: safetensors, npz and JSON, no pickle anywhere."""
 
+import hashlib
+import io
+import json
 import os
+import shutil
+import zipfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
+import torch
 
 from fastlander import __version__
-from fastlander.config import Config
-from fastlander.q_network import QNetwork
 from fastlander.validation import InputError
 
-MODEL_FILE = "model.safetensors"
+TENSORS_FILE, ARRAYS_FILE, STATE_FILE = "weights.safetensors", "arrays.npz", "state.json"
+FORMAT = 1
+KEPT = 2
+"""Checkpoints that stay: the newest, and the one before in case somebody damages it."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step: a reader finds the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def save_checkpoint(directory: Path, step: int, state: dict[str, Any]) -> Path:
+    """Write `directory`/<step>, then take away all but the newest two. OSError leaves those that were there.
 
-
-def save_model(directory: str | Path, q_network: QNetwork, config: Config) -> Path:
-    """Write the network's state_dict (the lecture's keys) to model.safetensors; give its path."""
-    path = Path(directory) / MODEL_FILE
-    # Views of one flat tensor would be saved as shared memory: each goes out as a tensor of its own.
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in q_network.state_dict().items()}
-    metadata = {"config": config.to_json(), "env_id": config.env_id, "fastlander_version": __version__}
-    write_atomically(path, safetensors.torch.save(tensors, metadata))
+    Args:
+        directory: of the run's checkpoints; it exists.
+        step: timesteps, which order the checkpoints.
+        state: nested dicts of torch tensors, NumPy arrays and what JSON takes.
+    """
+    flat = dict(_flatten(state))
+    tensors = {name: value.contiguous() for name, value in flat.items() if isinstance(value, torch.Tensor)}
+    arrays = {name: value for name, value in flat.items() if isinstance(value, np.ndarray)}
+    values = {name: value for name, value in flat.items() if name not in tensors and name not in arrays}
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    contents = {TENSORS_FILE: safetensors.torch.save(tensors), ARRAYS_FILE: packed.getvalue()}
+    record = {
+        "format": FORMAT,
+        "fastlander_version": __version__,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "values": values,
+    }
+    contents[STATE_FILE] = json.dumps(record).encode()
+    temporary, path = directory / f".{step:012d}.tmp", directory / f"{step:012d}"
+    for stale in (temporary, path):
+        shutil.rmtree(stale, ignore_errors=True)
+    try:
+        temporary.mkdir()
+        for name, content in contents.items():
+            with open(temporary / name, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _sync_directory(directory)
+    for old in checkpoints(directory)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
     return path
 
 
-def load_model(directory: str | Path) -> tuple[QNetwork, Config]:
-    """The network and the settings of a run directory. ValueError if its model is missing or not one of ours."""
-    path = Path(directory) / MODEL_FILE
-    if not path.is_file():
-        raise InputError(f"directory must be a run directory with a {MODEL_FILE}, got {str(directory)!r}")
+def checkpoints(directory: Path) -> list[Path]:
+    """Those in `directory`, oldest first."""
+    if not directory.is_dir():
+        return []
+    return sorted(path for path in directory.iterdir() if path.name.isdigit() and path.is_dir())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that `save_checkpoint` wrote. ValueError, naming file and reason, if it is no longer that."""
+    record = _read_record(path / STATE_FILE)
+    contents = {}
+    for name in (TENSORS_FILE, ARRAYS_FILE):
+        try:
+            contents[name] = (path / name).read_bytes()
+        except OSError as error:
+            raise _refused(path / name, error.strerror or type(error).__name__) from None
+        if hashlib.sha256(contents[name]).hexdigest() != record["sha256"].get(name):
+            raise _refused(path / name, "it was truncated or altered: its checksum is another")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path} must be a safetensors file, got one that cannot be read ({error})") from None
-    if "config" not in metadata:
-        raise InputError(f"{path} must be a model saved by fastlander, got one without its settings")
-    config = Config.from_json(metadata["config"])
-    weights = [tensor for name, tensor in sorted(tensors.items(), key=_layer_number) if name.endswith("weight")]
-    q_network = QNetwork(weights[0].shape[1], weights[-1].shape[0], [len(weight) for weight in weights[:-1]])
-    q_network.load_state_dict(tensors)
-    return q_network, config
+        tensors = safetensors.torch.load(contents[TENSORS_FILE])
+    except safetensors.SafetensorError as error:
+        raise _refused(path / TENSORS_FILE, f"it is no safetensors file: {error}") from None
+    try:
+        with np.load(io.BytesIO(contents[ARRAYS_FILE]), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (ValueError, AttributeError, OSError, zipfile.BadZipFile):
+        raise _refused(path / ARRAYS_FILE, "it is no npz file of plain arrays") from None
+    return _nest({**record["values"], **tensors, **arrays})
 
 
-def _layer_number(item: tuple[str, object]) -> int:
-    return int(item[0].partition(".")[0])
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _refused(path, error.strerror or type(error).__name__) from None
+    except ValueError:
+        raise _refused(path, "it was truncated or altered: it is no JSON") from None
+    if not isinstance(record, dict) or not {"format", "sha256", "values"} <= record.keys():
+        raise _refused(path, "it is no record of a checkpoint")
+    if record["format"] != FORMAT:
+        version = record.get("fastlander_version")
+        raise _refused(path, f"fastlander {version} wrote it, and this is fastlander {__version__}")
+    return record
+
+
+def _refused(path: Path, reason: str) -> InputError:
+    return InputError(f"a checkpoint must be as it was written, got {str(path)!r} ({reason})")
+
+
+def _flatten(state: dict[str, Any], prefix: str = "") -> Any:
+    for name, value in state.items():
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value
+
+
+def _nest(flat: dict[str, Any]) -> dict[str, Any]:
+    state: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parents, last = name.split("/")
+        inner = state
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = value
+    return state
+
+
+def _sync_directory(directory: Path) -> None:
+    """Have a rename on disk; where a directory cannot be opened (Windows) the rename itself has to do."""
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -81,3 +81,8 @@ class Collector:
         """Go on from what `get_state` gave, with environments that go on from where they were."""
         self._obs = state["obs"]
         self._scores[:], self._playtimes[:] = state["scores"], state["playtimes"]
+
+    def begin_anew(self, seeds: list[int]) -> None:
+        """Begin new episodes with these seeds: those under way cannot go on, and what waits of them is dropped."""
+        self._seeds, self._obs = seeds, None
+        self._n_step.waiting[:] = 0

@@ -66,6 +66,8 @@ class Config:
     the policy that was judged best during the run."""
     log_episodes: Count = 10
     """Finished episodes between two rows of metrics.csv (and two progress lines)."""
+    checkpoint_interval: Positive | None = 5.0
+    """Seconds between two checkpoints that --resume goes on from, at least; None writes none until the run ends."""
 
     hidden_sizes: tuple[Count, ...] = (128, 64, 32)
     """Widths of the hidden layers."""
@@ -73,7 +75,7 @@ class Config:
     """Transitions the replay buffer holds."""
     learning_starts: Count = 2_000
     """Transitions in the replay buffer before the first update."""
-    batch_size: Count = 128
+    batch_size: Count = 64
     """Transitions sampled for one update."""
     train_freq: Count = 32
     """Timesteps per update."""
@@ -184,12 +186,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "candidates": 8,
         "log_episodes": 100,
         "buffer_size": 150_000,
+        "batch_size": 128,
         "learning_rate": 2e-3,
         "learning_rate_end": 1e-5,
         "adam_betas": (0.9, 0.999),
         "loss": "mse",
+        "n_step": 8,
         "tau": 0.005,
-        "reward_scale": 0.05,
+        "reward_scale": 0.02,
     },
     # The lecture: one update per transition once 5,000 are stored, the target from the network itself, plain MSE.
     "lecture": {

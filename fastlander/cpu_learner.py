@@ -84,7 +84,8 @@ class CpuLearner:
         self._memory = make_memory(size)
         rows = config.batch_size
         self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
-        self._exploration = kernel_state(exploration)
+        self.exploration = kernel_state(exploration)
+        """uint64[4]: the stream that coins are drawn from."""
         self._processors = processors
         self.loss = torch.zeros(())
         """Loss of the last update."""
@@ -148,7 +149,7 @@ class CpuLearner:
     def act(self, obs: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
         """Epsilon-greedy actions: float32[N, obs_size], float64[N] -> int64[N]."""
         self._load_policy(self._current())
-        return self._policy.act(obs, epsilon, self._exploration)
+        return self._policy.act(obs, epsilon, self.exploration)
 
     def _load_policy(self, versions: list[int]) -> None:
         """Have `act` go by the parameters as they are now, of these versions."""

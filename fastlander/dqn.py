@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -135,6 +136,30 @@ class DQN:
         """End the thread that learned in the background, if there is one."""
         if self._cpu_learner is not None:
             self._cpu_learner.close()
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that acting and learning depend on, for `set_state`: a copy."""
+        state = {
+            "online": self.q_network.flat.cpu().clone(),
+            "target": self.target.cpu().clone(),
+            "updates": self.updates,
+            "loss": float(self.loss),
+            "exploration": self._exploration.bit_generator.state,
+            **{f"optimizer.{name}": value for name, value in self.optimizer.get_state().items()},
+        }
+        if self._cpu_learner is not None:
+            state["coins"] = self._cpu_learner.exploration.copy()
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave, for the same sizes and on the same kind of device."""
+        self.q_network.flat.copy_(state["online"])
+        self.target.copy_(state["target"])
+        self.updates, self.loss = state["updates"], torch.tensor(state["loss"])
+        self._exploration.bit_generator.state = state["exploration"]
+        self.optimizer.set_state({name: state[f"optimizer.{name}"] for name in ("exp_avg", "exp_avg_sq", "steps")})
+        if self._cpu_learner is not None:
+            self._cpu_learner.exploration[:] = state["coins"]
 
     def _is_fused(self) -> bool:
         """Whether the kernels' memory is still the network's and the optimizer's (`QNetwork.to` gives it another)."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.checkpoint import load_model
 from fastlander.config import LANDER_IDS, Config
 from fastlander.kernel_threads import available_processors
+from fastlander.model_file import load_model
 from fastlander.rng import draw_seeds
 from fastlander.validation import Count, Natural, check
 from fastlander.vector_env import find_spec, make_vec_env

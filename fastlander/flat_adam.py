@@ -68,6 +68,20 @@ class FlatAdam(torch.optim.Adam):
         """Parameters, gradient and both moments as float32[P], for a kernel that makes the steps itself, or None."""
         return self._arrays
 
+    def get_state(self) -> dict[str, Any]:
+        """Both moments, float32[P], and the steps made, for `set_state`: a copy."""
+        moments = ([self.state[p][name] for p in self._parameters] for name in ("exp_avg", "exp_avg_sq"))
+        exp_avg, exp_avg_sq = (torch.cat([moment.reshape(-1) for moment in each]).cpu() for each in moments)
+        return {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "steps": int(self._steps[0])}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        self._steps.fill_(state["steps"])
+        for name in ("exp_avg", "exp_avg_sq"):
+            pieces = state[name].split([p.numel() for p in self._parameters])
+            for parameter, piece in zip(self._parameters, pieces, strict=True):
+                self.state[parameter][name].copy_(piece.view(parameter.shape))
+
     def count_steps(self, steps: int) -> None:
         """Note that a kernel has made `steps` steps on `vectors`."""
         self._step_array += steps

@@ -1,7 +1,9 @@
 """When a run counts as solved, and which of its policies was the best."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,6 +114,23 @@ class Judge:
         """Mean return of the last judgement, if there was one since the last call."""
         mean, self._last_mean = self._last_mean, None
         return mean
+
+    def get_state(self) -> dict[str, Any]:
+        """What was judged so far, for `set_state`."""
+        state = {"rng": self._rng.bit_generator.state, "judged_at": self._judged_at, "last_mean": self._last_mean}
+        if self.best is not None:
+            state |= {f"best.{name}": column.copy() for name, column in vars(self.best).items()}
+            state["best_parameters"] = self.best_parameters.cpu()
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave."""
+        self._rng.bit_generator.state = state["rng"]
+        self._judged_at, self._last_mean = state["judged_at"], state["last_mean"]
+        if "best_parameters" in state:
+            columns = [state[f"best.{field.name}"] for field in dataclasses.fields(Evaluation)]
+            self.best = Evaluation(*columns)
+            self.best_parameters = state["best_parameters"].to(self.dqn.device)
 
     def close(self) -> None:
         """Close the environments it judged in."""

@@ -52,6 +52,14 @@ class Scores:
         """Mean of the last `window` playtimes in steps; nan before the first."""
         return float(np.mean(self.playtimes[-window:])) if self.playtimes else float("nan")
 
+    def get_state(self) -> dict[str, np.ndarray]:
+        """Every finished episode, for `set_state`."""
+        return {"scores": np.array(self.scores, np.float64), "playtimes": np.array(self.playtimes, np.int64)}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `get_state` gave."""
+        self.scores, self.playtimes = state["scores"].tolist(), state["playtimes"].tolist()
+
 
 class Clock:
     """Seconds since the run began, and steps per second between two looks."""
@@ -63,6 +71,11 @@ class Clock:
     def seconds(self) -> float:
         """Seconds since the clock was made."""
         return time.perf_counter() - self._start
+
+    def go_on(self, seconds: float, timesteps: int) -> None:
+        """Count on from where another clock had come."""
+        self._last = time.perf_counter()
+        self._start, self._timesteps = self._last - seconds, timesteps
 
     def set_aside(self, seconds: float) -> None:
         """Leave so many of the seconds since the last `rate` out of the next one."""

@@ -68,6 +68,15 @@ class NStep:
             check_finite("observation", next_obs)
         return Transition(*(array[:rows] for array in self.out))
 
+    def get_state(self) -> dict[str, np.ndarray]:
+        """The open windows, for `set_state`: a copy."""
+        return {name: getattr(self, name).copy() for name in ("obs", "action", "reward", "waiting")}
+
+    def set_state(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `get_state` gave."""
+        for name in ("obs", "action", "reward", "waiting"):
+            getattr(self, name)[:] = state[name]
+
 
 def check_finite(what: str, values: np.ndarray) -> None:
     """ValueError that names the environment if one of float[N, ...] is no finite number."""

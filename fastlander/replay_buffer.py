@@ -185,6 +185,19 @@ class ReplayBuffer(Sequence):
         _sample(self.random_state, 0, len(self), self._bytes, self._batch_bytes)
         return self._as_batch()
 
+    def get_state(self) -> dict[str, Any]:
+        """What is stored, and the sampling stream, for `set_state`: a copy, in the ring's own order."""
+        arrays = {f"arrays.{name}": array[: len(self)].copy() for name, array in self.arrays.items()}
+        return {**arrays, "added": self._added, "random_state": self.random_state.copy()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` of a buffer of the same fields and maxlen gave."""
+        self._added = state["added"]
+        self._changes += 1
+        self.random_state[:] = state["random_state"]
+        for name, array in self.arrays.items():
+            array[: len(self)] = state[f"arrays.{name}"]
+
     def _fit_batch(self, batch_size: int) -> None:
         if not self._batch or len(self._batch[0]) != batch_size:
             batch_size = check("batch_size", Count, batch_size)

@@ -1,53 +1,112 @@
-"""The directory a run leaves: config.json, metrics.csv, model.safetensors. Never one that something else is in."""
+"""The directory a run leaves: config.json, metrics.csv, checkpoints, model.safetensors. Never one that is in use."""
 
 import csv
+import json
+import os
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TextIO
 
-from fastlander.checkpoint import MODEL_FILE, save_model
+from filelock import FileLock, Timeout
+
+from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.config import Config
 from fastlander.metrics import MetricsRow
+from fastlander.model_file import MODEL_FILE, save_model
 from fastlander.q_network import QNetwork
 from fastlander.validation import InputError
 
-CONFIG_FILE, METRICS_FILE = "config.json", "metrics.csv"
+CONFIG_FILE, METRICS_FILE, CHECKPOINT_DIRECTORY, LOCK_FILE = "config.json", "metrics.csv", "checkpoint", ".lock"
+LARGEST_SHARE = 0.03
+"""Of the time, that checkpoints may take: where one takes long, the next waits longer."""
 
 
 class RunDirectory:
-    """Files of one run, whole at every moment: settings first, a line of metrics at a time, the model in one step.
+    """Files of one run, whole at every moment: settings first, a line of metrics at a time, the rest in one step each.
 
-    Raises:
-        ValueError: the directory holds something already, or cannot be written.
+    Made by `create` or `reopen`.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.path = (
-            Path(config.output_dir) if config.output_dir is not None else fresh_path(config, f"seed{config.seed}")
-        )
-        self._made = make_empty_directory(self.path)
+    def __init__(self, path: Path, config: Config, made: list[Path], lock: FileLock, metrics: TextIO) -> None:
+        self.path, self.config = path, config
+        self._made, self._lock, self._metrics = made, lock, metrics
+        self._writer = csv.writer(metrics)
+        self._saved_at, self._pause = time.monotonic(), config.checkpoint_interval or 0.0
+
+    @classmethod
+    def create(cls, config: Config) -> Self:
+        """A directory for a run that begins. ValueError if it holds something already, or cannot be written."""
+        directory = config.output_dir
+        path = fresh_path(config, f"seed{config.seed}") if directory is None else Path(directory)
+        made = make_empty_directory(path)
         try:
             # Mode x: of two runs that found the directory empty, one gets it.
-            with open(self.path / CONFIG_FILE, "x") as file:
+            with open(path / CONFIG_FILE, "x") as file:
                 file.write(config.to_json() + "\n")
-            self._metrics = open(self.path / METRICS_FILE, "x", newline="")  # noqa: SIM115 (closed by __exit__)
+            (path / CHECKPOINT_DIRECTORY).mkdir()
+            lock = _locked(path)
+            metrics = open(path / METRICS_FILE, "x", newline="")  # noqa: SIM115 (closed by __exit__)
         except OSError as error:
-            remove_empty(self._made)
-            raise _unwritable(self.path, error) from None
-        self._writer = csv.writer(self._metrics)
-        self._writer.writerow(MetricsRow._fields)
+            remove_empty(made)
+            raise _unwritable(path, error) from None
+        run = cls(path, config, made, lock, metrics)
+        run._begin_metrics()
+        return run
+
+    @classmethod
+    def reopen(cls, path: Path, config: Config) -> tuple[Self, dict[str, Any] | None]:
+        """The directory of a run that was broken off, and the newest state it saved, if any.
+
+        Raises:
+            ValueError: another run writes it, it cannot be written, or the checkpoint cannot be used.
+        """
+        try:
+            (path / CHECKPOINT_DIRECTORY).mkdir(exist_ok=True)
+            lock = _locked(path)
+            try:
+                saved = checkpoints(path / CHECKPOINT_DIRECTORY)
+                state = load_checkpoint(saved[-1]) if saved else None
+                if state is not None:
+                    _check_settings(config, state["config"], path)
+                metrics = open(path / METRICS_FILE, "a+", newline="")  # noqa: SIM115 (closed by __exit__)
+                metrics.truncate(state["metrics_bytes"] if state is not None else 0)
+                metrics.seek(0, os.SEEK_END)
+            except BaseException:
+                _unlock(lock)
+                raise
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        run = cls(path, config, [], lock, metrics)
+        if state is None:
+            run._begin_metrics()
+        return run, state
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._metrics.close()
+        _unlock(self._lock)
 
     def log(self, row: MetricsRow) -> None:
         """Append a row to metrics.csv, at once on disk."""
         self._writer.writerow("" if value is None else value for value in row)
         self._metrics.flush()
+
+    def checkpoint_due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return self._pause > 0 and time.monotonic() - self._saved_at >= self._pause
+
+    def save_checkpoint(self, timesteps: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint of this state. OSError if that fails; those that were there stay."""
+        began = time.monotonic()
+        try:
+            record = {**state, "config": _comparable(self.config), "metrics_bytes": self._metrics.tell()}
+            save_checkpoint(self.path / CHECKPOINT_DIRECTORY, timesteps, record)
+        finally:
+            self._saved_at = time.monotonic()
+            if self._pause:
+                self._pause = max(self.config.checkpoint_interval, (self._saved_at - began) / LARGEST_SHARE)
 
     def save_model(self, q_network: QNetwork) -> Path:
         """Write model.safetensors, replacing an earlier one in one step."""
@@ -56,9 +115,54 @@ class RunDirectory:
     def discard(self) -> None:
         """Take back everything this run wrote: it failed before there was anything to keep."""
         self._metrics.close()
+        _unlock(self._lock)
         for name in (CONFIG_FILE, METRICS_FILE, MODEL_FILE):
             (self.path / name).unlink(missing_ok=True)
-        remove_empty(self._made)
+        remove_empty([*self._made, self.path / CHECKPOINT_DIRECTORY])
+
+    def _begin_metrics(self) -> None:
+        self._writer.writerow(MetricsRow._fields)
+        self._metrics.flush()
+
+
+def read_config(path: Path) -> Config:
+    """The settings of the run in this directory. ValueError if there is none."""
+    try:
+        text = (path / CONFIG_FILE).read_text()
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"resume must be a run directory with a {CONFIG_FILE}, got {str(path)!r}") from None
+    return Config.from_json(text)
+
+
+def _locked(path: Path) -> FileLock:
+    lock = FileLock(path / CHECKPOINT_DIRECTORY / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"output_dir must not be written by two runs, got {str(path)!r}, which is in use") from None
+    return lock
+
+
+def _unlock(lock: FileLock) -> None:
+    if lock.is_locked:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _comparable(config: Config) -> dict[str, Any]:
+    """The settings that decide what a run comes to, as JSON gives them back."""
+    settings = json.loads(config.to_json())
+    return {name: value for name, value in settings.items() if name not in ("output_dir", "progress")}
+
+
+def _check_settings(config: Config, saved: dict[str, Any], path: Path) -> None:
+    """ValueError if the checkpoint was made with other settings."""
+    for name, value in _comparable(config).items():
+        if name not in saved or saved[name] != value:
+            raise InputError(
+                f"{path / CONFIG_FILE} must have the settings of its checkpoint, got {name} {value!r} instead of "
+                f"{saved.get(name)!r}"
+            )
 
 
 def make_empty_directory(path: Path) -> list[Path]:

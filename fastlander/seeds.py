@@ -16,8 +16,9 @@ from fastlander.config import Config
 from fastlander.dqn import DQN
 from fastlander.kernel_threads import available_processors
 from fastlander.metrics import Clock
+from fastlander.run import Diverged, Result
 from fastlander.run_directory import fresh_path, make_empty_directory
-from fastlander.trainer import Diverged, Result, Trainer, interrupts, one_torch_thread
+from fastlander.trainer import Trainer, interrupts, one_torch_thread
 from fastlander.validation import Count, check
 from fastlander.vector_env import make_vec_env
 

@@ -1,6 +1,7 @@
 """The main job: argv to a Config to a Trainer. `python -m fastlander.train --num-envs 16`."""
 
 import argparse
+import dataclasses
 import gc
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import tyro
 
 from fastlander.command_line import exit_status, parse
 from fastlander.config import PRESETS, Config, setting_types
-from fastlander.validation import Count, check
+from fastlander.validation import Count, InputError, check
 
 PROG = "fastlander train"
 
@@ -26,6 +27,9 @@ class Arguments:
     seeds: Count | None = None
     """Train so many agents at once, with the seeds from --seed on, and report the interquartile mean of their outcomes
     with 95% bootstrap intervals; None trains one."""
+    resume: str | None = None
+    """Go on with the run in this directory, which was broken off, as if it had not been; takes no other setting but
+    --no-progress."""
     config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
 
 
@@ -41,6 +45,10 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
     hints: dict[str, Any] = {"preset": Literal[tuple(PRESETS)], "seeds": Count | None, **setting_types()}
     arguments = parse(Arguments, args, PROG, hints, default=Arguments(preset, config=Config.preset(preset)))
     check("seeds", Count | None, arguments.seeds)
+    if arguments.resume is not None:
+        plain = dataclasses.replace(arguments.config, progress=True)
+        if arguments.preset != "default" or arguments.seeds is not None or plain != Config():
+            raise InputError("--resume takes no other setting but --no-progress: the run has its settings")
     return arguments
 
 
@@ -53,7 +61,8 @@ def _train(arguments: Arguments) -> int:
     # torch and numba make a million objects that stay: the garbage collector would look through them again and again
     # while they are imported and once more at exit, 0.6 s in all.
     gc.disable()
-    from fastlander.trainer import Diverged, Trainer  # here, as --help does not wait for torch and numba
+    from fastlander.run import Diverged
+    from fastlander.trainer import Trainer  # here, as --help does not wait for torch and numba
 
     gc.freeze()
     gc.enable()
@@ -62,7 +71,10 @@ def _train(arguments: Arguments) -> int:
         gc.freeze()
         return status
     try:
-        result = Trainer(arguments.config).run()
+        progress = arguments.config.progress
+        resumed = arguments.resume
+        trainer = Trainer(arguments.config) if resumed is None else Trainer.resume(resumed, progress=progress)
+        result = trainer.run()
     except Diverged as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         return 1

@@ -13,9 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import fastlander.run
 import fastlander.trainer
 from fastlander import Config, Trainer
-from fastlander.trainer import Diverged
+from fastlander.run import Diverged
 from tests.lecture import lecture_network
 
 SHORT = {"num_envs": 4, "total_timesteps": 3_000, "eval_episodes": 4, "learning_starts": 500, "progress": False}
@@ -38,7 +39,7 @@ def short_run(tmp_path_factory):
 
 def test_a_run_leaves_its_directory(short_run):
     directory = short_run.output_dir
-    assert sorted(os.listdir(directory)) == ["config.json", "metrics.csv", "model.safetensors"]
+    assert sorted(os.listdir(directory)) == ["checkpoint", "config.json", "metrics.csv", "model.safetensors"]
     assert json.loads((directory / "config.json").read_text())["num_envs"] == 4
     assert Config.from_json((directory / "config.json").read_text()).seed == 0
 
@@ -285,12 +286,12 @@ def test_two_runs_cannot_take_one_directory(tmp_path, monkeypatch):
     config = Config(**SHORT, output_dir=tmp_path / "run")
     from fastlander.run_directory import RunDirectory
 
-    with RunDirectory(config), pytest.raises(ValueError, match="in use"):
-        RunDirectory(config)
+    with RunDirectory.create(config), pytest.raises(ValueError, match="in use"):
+        RunDirectory.create(config)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(tmp_path, monkeypatch):
-    learning, flats = fastlander.trainer.DQN.learning, []
+    learning, flats = fastlander.run.DQN.learning, []
 
     @contextlib.contextmanager
     def poisoned(dqn, buffer, updates):
@@ -302,7 +303,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(
         else:
             flats.append(dqn.q_network.flat.clone())
 
-    monkeypatch.setattr(fastlander.trainer.DQN, "learning", poisoned)
+    monkeypatch.setattr(fastlander.run.DQN, "learning", poisoned)
     with pytest.raises(Diverged, match="the loss became nan by step [0-9,]+; the last good weights are in"):
         train(tmp_path / "run", log_episodes=1)
     kept = torch.cat([tensor.reshape(-1) for tensor in load_file(tmp_path / "run" / "model.safetensors").values()])

@@ -1,0 +1,67 @@
+"""What a policy leaves on disk: safetensors with the run's settings in the metadata, no pickle anywhere."""
+
+import json
+import os
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+
+from fastlander import __version__
+from fastlander.config import Config
+from fastlander.q_network import QNetwork
+from fastlander.validation import InputError
+
+MODEL_FILE = "model.safetensors"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one step: a reader finds the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def save_model(directory: str | Path, q_network: QNetwork, config: Config) -> Path:
+    """Write the network's state_dict (the lecture's keys) to model.safetensors; give its path."""
+    path = Path(directory) / MODEL_FILE
+    # Views of one flat tensor would be saved as shared memory: each goes out as a tensor of its own.
+    tensors = {name: tensor.detach().cpu().clone() for name, tensor in q_network.state_dict().items()}
+    metadata = {"config": config.to_json(), "env_id": config.env_id, "fastlander_version": __version__}
+    write_atomically(path, _sorted_header(safetensors.torch.save(tensors, metadata)))
+    return path
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """The same safetensors file with the keys of its header in order, which is random as the library writes it."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
+
+
+def load_model(directory: str | Path) -> tuple[QNetwork, Config]:
+    """The network and the settings of a run directory. ValueError if its model is missing or not one of ours."""
+    path = Path(directory) / MODEL_FILE
+    if not path.is_file():
+        raise InputError(f"directory must be a run directory with a {MODEL_FILE}, got {str(directory)!r}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path} must be a safetensors file, got one that cannot be read ({error})") from None
+    if "config" not in metadata:
+        raise InputError(f"{path} must be a model saved by fastlander, got one without its settings")
+    config = Config.from_json(metadata["config"])
+    weights = [tensor for name, tensor in sorted(tensors.items(), key=_layer_number) if name.endswith("weight")]
+    q_network = QNetwork(weights[0].shape[1], weights[-1].shape[0], [len(weight) for weight in weights[:-1]])
+    q_network.load_state_dict(tensors)
+    return q_network, config
+
+
+def _layer_number(item: tuple[str, object]) -> int:
+    return int(item[0].partition(".")[0])

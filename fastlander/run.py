@@ -1,0 +1,238 @@
+"""One run: the loop of DQN, its log and checkpoints, and what it comes to."""
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from fastlander.agent import Agent, Spaces
+from fastlander.candidates import Candidates
+from fastlander.collector import Collector, Finished
+from fastlander.config import Config
+from fastlander.dqn import DQN
+from fastlander.evaluate import Evaluation
+from fastlander.exploration import epsilon_exponents
+from fastlander.flat_adam import FlatAdam
+from fastlander.judge import Judge
+from fastlander.metrics import Clock, MetricsRow, ProgressDisplay, Scores
+from fastlander.n_step import NStep
+from fastlander.replay_buffer import ReplayBuffer, transition_fields
+from fastlander.rng import draw_seeds, spawn_streams
+from fastlander.run_directory import RunDirectory
+from fastlander.schedules import crossings, epsilon_at, learning_rate_at
+
+PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
+"""Attributes of a `Run` that have a state of their own."""
+
+
+class Diverged(RuntimeError):
+    """The loss stopped being a finite number; the weights of the last log point before that were kept."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to."""
+
+    agent: Agent
+    """Carries the policy as `q_net`, and `scores`, `playtimes`, `n_episode`, `n_experiences` and `eps`."""
+    solved: bool
+    """Whether it stopped because it was solved (`Config.solved_by`), or the policy chosen at its end is."""
+    interrupted: bool
+    """Whether it stopped on Ctrl-C."""
+    timesteps: int
+    """Training steps, over all environments."""
+    updates: int
+    """Gradient steps."""
+    seconds: float
+    """Wall clock of training and judging, without imports."""
+    evaluation: Evaluation | None
+    """Greedy episodes of the policy that was kept, if it was judged."""
+    output_dir: Path
+    """The run directory."""
+
+    def summary(self) -> str:
+        """The outcome in a line or two."""
+        end = "Solved" if self.solved else "Interrupted" if self.interrupted else "Not solved"
+        line = (
+            f"{end} after {self.timesteps:,} steps, {self.agent.n_episode:,} episodes and {self.updates:,} updates "
+            f"in {self.seconds:.1f} s ({self.timesteps / self.seconds:,.0f} steps/s)."
+        )
+        if self.evaluation is not None:
+            line += f" Greedy mean {self.evaluation.mean:.1f} over {len(self.evaluation.returns)} fresh episodes."
+        return f"{line}\nSaved in {self.output_dir}"
+
+
+class Run:
+    """The parts of one run, and its loop."""
+
+    def __init__(self, config: Config, env: VectorEnv, processors: int | None = None) -> None:
+        obs_size, num_actions = env.single_observation_space.shape[0], int(env.single_action_space.n)
+        streams = spawn_streams(config.seed)
+        self.config, self.env = config, env
+        self.dqn = DQN(config, obs_size, num_actions, processors)
+        self.n_step = NStep(env.num_envs, config.n_step, config.gamma, obs_size)
+        self.buffer = ReplayBuffer(config.buffer_size, transition_fields(obs_size), streams.replay)
+        seeds = draw_seeds(np.random.default_rng(streams.environment), env.num_envs)
+        self.collector = Collector(env, seeds, self.act, self.n_step, self.buffer, self.learning)
+        self.scores = Scores()
+        self.display = ProgressDisplay(config)
+        self.clock = Clock()
+        self.candidates = Candidates(config, self.dqn.q_network.flat)
+        self.judge = Judge(config, self.dqn, self.display.say, self.clock, processors)
+        self.timesteps = 0
+        self.epsilon = config.epsilon_start
+        self.solved: bool | None = None
+        """How the training ended, once it has."""
+        self._exponents = epsilon_exponents(config)
+        self._logged_at = 0
+        self._last_good = self.dqn.q_network.flat.clone()
+
+    def steps(self) -> Iterator[Finished]:
+        """Act, step, store and learn, for ever: the episodes that each vector step ended."""
+        for finished in self.collector.steps():
+            self.timesteps += self.env.num_envs
+            yield finished
+
+    def train(self, directory: RunDirectory, interrupted: threading.Event) -> bool:
+        """Take steps until one of the reasons to stop; whether that was being solved."""
+        if self.solved is not None:
+            return self.solved
+        for finished in self.steps():
+            solved = False
+            if finished.scores:
+                episodes = len(self.scores)
+                self.scores.add(finished)
+                solved = self.judge.solved(self.scores, self.timesteps)
+                if crossings(episodes, len(self.scores), self.config.log_episodes):
+                    self.log(directory)
+            self.candidates.look(self.timesteps - self.env.num_envs, self.timesteps)
+            self.epsilon = epsilon_at(self.config, self.timesteps, len(self.scores))
+            if solved or interrupted.is_set() or self.out_of_budget():
+                return solved
+            if directory.checkpoint_due():
+                self.save_checkpoint(directory)
+        raise AssertionError("steps never end by themselves")
+
+    def act(self, obs: np.ndarray) -> np.ndarray:
+        """Epsilon-greedy actions, each environment with an epsilon of its own."""
+        return self.dqn.act(obs, self.epsilon**self._exponents)
+
+    def learning(self) -> AbstractContextManager:
+        """The updates that the last vector step earned, while the environments take the next one."""
+        updates = 0
+        if len(self.buffer) >= self.config.learning_starts:
+            before = self.timesteps - self.env.num_envs
+            updates = crossings(before, self.timesteps, self.config.train_freq)
+        self.dqn.learning_rate = learning_rate_at(self.config, self.timesteps)
+        return self.dqn.learning(self.buffer, updates)
+
+    def close(self) -> None:
+        """End what the run has running."""
+        self.judge.close()
+        self.dqn.close()
+
+    def out_of_budget(self) -> bool:
+        """Whether the steps or the episodes are used up."""
+        config = self.config
+        return self.timesteps >= config.total_timesteps or (
+            config.max_episodes is not None and len(self.scores) >= config.max_episodes
+        )
+
+    def log(self, directory: RunDirectory) -> None:
+        """A row of metrics, shown and written. Raises Diverged if the loss is no finite number."""
+        loss = float(self.dqn.loss)
+        if self.dqn.updates and not math.isfinite(loss):
+            self.dqn.q_network.flat.copy_(self._last_good)
+            path = directory.save_model(self.dqn.q_network)
+            raise Diverged(f"the loss became {loss} by step {self.timesteps:,}; the last good weights are in {path}")
+        self._last_good.copy_(self.dqn.q_network.flat)
+        row = MetricsRow(
+            timesteps=self.timesteps,
+            episodes=len(self.scores),
+            updates=self.dqn.updates,
+            score_mean_100=self.scores.mean(),
+            playtime_mean_100=self.scores.mean_playtime(),
+            epsilon=self.epsilon,
+            loss=loss,
+            eval_mean=self.judge.take_last_mean(),
+            steps_per_second=self.clock.rate(self.timesteps),
+            seconds=self.clock.seconds(),
+        )
+        self._logged_at = self.timesteps
+        directory.log(row)
+        self.display.show(row)
+
+    def save_checkpoint(self, directory: RunDirectory) -> None:
+        """Write a checkpoint; where that fails, say so and train on."""
+        try:
+            directory.save_checkpoint(self.timesteps, self.get_state())
+        except OSError as error:
+            self.display.say(f"checkpoint not written ({error.strerror}); the one before stays")
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that decides how the run goes on, for `set_state`, taken between two vector steps."""
+        state = {name: getattr(self, name).get_state() for name in PARTS}
+        if hasattr(self.env, "get_state"):
+            state |= {"env": self.env.get_state(), "collector": self.collector.get_state()}
+        state["last_good"] = self._last_good.cpu().clone()
+        own = {"timesteps": self.timesteps, "epsilon": self.epsilon, "logged_at": self._logged_at}
+        return {**state, **own, "seconds": self.clock.seconds(), "solved": self.solved}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` of a run with the same settings gave."""
+        for name in PARTS:
+            getattr(self, name).set_state(state[name])
+        self.timesteps, self.epsilon, self._logged_at = state["timesteps"], state["epsilon"], state["logged_at"]
+        self._last_good.copy_(state["last_good"])
+        self.solved = state["solved"]
+        self.clock.go_on(state["seconds"], self.timesteps)
+        if "env" in state:
+            self.env.set_state(state["env"])
+            self.collector.set_state(state["collector"])
+        else:
+            stream = np.random.default_rng([self.config.seed, self.timesteps])
+            self.collector.begin_anew(draw_seeds(stream, self.env.num_envs))
+            self.display.say(f"the {self.config.backend or 'sync'} backend cannot save its state: new episodes begin")
+        self.display.say(f"resumed after {self.timesteps:,} steps")
+
+    def finish(self, directory: RunDirectory, solved: bool, interrupted: bool) -> Result:
+        """Keep the best policy: the confirmed or best judged one, else the last."""
+        self.solved = None if interrupted else solved
+        self.save_checkpoint(directory)
+        if not solved and not interrupted:
+            if self.config.candidates:
+                solved = self.judge.select(self.candidates.all(), self.timesteps)
+            elif self.config.solved_by != "training":
+                solved = self.judge.judge(self.timesteps)
+        if self.timesteps > self._logged_at:
+            self.log(directory)
+        if self.judge.best_parameters is not None:
+            self.dqn.q_network.flat.copy_(self.judge.best_parameters)
+        directory.save_model(self.dqn.q_network)
+        return Result(
+            agent=self.make_agent(),
+            solved=solved,
+            interrupted=interrupted,
+            timesteps=self.timesteps,
+            updates=self.dqn.updates,
+            seconds=self.clock.seconds(),
+            evaluation=self.judge.best,
+            output_dir=directory.path,
+        )
+
+    def make_agent(self) -> Agent:
+        """The lecture's agent, carrying what was learned."""
+        agent = Agent(Spaces(self.env.single_observation_space, self.env.single_action_space), seed=self.config.seed)
+        agent.q_net = self.dqn.q_network.cpu()
+        agent.q_net.zero_grad()
+        agent.optimizer = FlatAdam(agent.q_net, lr=self.config.learning_rate, betas=self.config.adam_betas)
+        agent.scores, agent.playtimes = self.scores.scores, self.scores.playtimes
+        agent.n_episode, agent.n_experiences = len(self.scores), self.timesteps
+        agent.eps = self.epsilon
+        return agent

@@ -1,0 +1,341 @@
+"""A run that was broken off and resumed, against the same run left alone."""
+
+import contextlib
+import csv
+import json
+import os
+import pathlib
+import pickle
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from fastlander import Config, Trainer, train
+from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from fastlander.run import Run
+from fastlander.run_directory import RunDirectory
+
+SHORT = {
+    "num_envs": 4, "total_timesteps": 6_000, "eval_episodes": 4, "learning_starts": 500, "buffer_size": 3_000,
+    "progress": False, "eval_gate": -1e9, "eval_interval": 1_500, "checkpoint_interval": 1e-9,
+}  # fmt: skip
+TIMES = ("steps_per_second", "seconds")
+
+
+def metrics(directory):
+    with open(directory / "metrics.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+
+
+def outcome(directory):
+    return (directory / "model.safetensors").read_bytes(), metrics(directory)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def many_checkpoints():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastlander.run_directory.LARGEST_SHARE", 0.5)
+        yield
+
+
+class Broken(Exception):
+    pass
+
+
+def broken_off(config, at):
+    """A run that ends as by kill -9 (nothing more is written) in the vector step after `at` timesteps."""
+    steps = Run.steps
+
+    def dying(run):
+        for finished in steps(run):
+            if run.timesteps > at:
+                raise Broken
+            yield finished
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Broken):
+        patch.setattr(Run, "steps", dying)
+        Trainer(config).run()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, many_checkpoints):
+    """Left alone; its directory has the name that the broken ones get, since the model carries the settings."""
+    directory = tmp_path_factory.mktemp("alone") / "run"
+    with contextlib.chdir(directory.parent):
+        Trainer(Config(**SHORT, output_dir="run")).run()
+    return directory
+
+
+@pytest.mark.parametrize("at", [100, 1_501, 2_777, 4_000, 5_996])
+def test_a_resumed_run_comes_to_the_same(in_tmp, alone, at):
+    broken_off(Config(**SHORT, output_dir="run"), at)
+    assert not (in_tmp / "run" / "model.safetensors").exists()
+    assert checkpoints(in_tmp / "run" / "checkpoint")
+    result = Trainer.resume("run").run()
+    assert result.timesteps == 6_000
+    assert outcome(in_tmp / "run") == outcome(alone)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"solved_by": "never", "candidates": 3, "learning_rate_end": 1e-5, "checkpoint_interval": 0.01},
+        {"solved_by": "training", "epsilon_schedule": "per-episode", "n_step": 1, "tau": 1.0, "per_env_epsilon": False},
+        {"env_id": "LunarLander-v3", "hidden_sizes": (24,), "batch_size": 16, "num_envs": 1, "total_timesteps": 3_000},
+    ],
+    ids=str,
+)
+def test_with_other_settings_too(in_tmp, settings):
+    config = Config(**{**SHORT, **settings, "output_dir": "run"})
+    Trainer(config).run()
+    expected = outcome(in_tmp / "run")
+    for at in (config.total_timesteps // 3, config.total_timesteps * 0.9):
+        shutil.rmtree("run")
+        broken_off(config, at)
+        Trainer.resume("run").run()
+        assert outcome(in_tmp / "run") == expected
+
+
+def test_a_run_broken_off_twice_and_one_that_had_no_checkpoint_yet(in_tmp, alone):
+    broken_off(Config(**SHORT, output_dir="run"), 2_000)
+    steps = Run.steps
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Broken):
+
+        def dying(run):
+            for finished in steps(run):
+                if run.timesteps > 4_000:
+                    raise Broken
+                yield finished
+
+        patch.setattr(Run, "steps", dying)
+        Trainer.resume("run").run()
+    Trainer.resume("run").run()
+    assert outcome(in_tmp / "run") == outcome(alone)
+    shutil.rmtree("run")
+    broken_off(Config(**SHORT, output_dir="run"), 3_000)
+    shutil.rmtree("run/checkpoint")  # as if killed before the first
+    Trainer.resume("run").run()
+    assert outcome(in_tmp / "run") == outcome(alone)
+
+
+def test_a_finished_run_can_be_resumed_and_stays_as_it_is(in_tmp, alone):
+    shutil.copytree(alone, "run")
+    assert train.main(["--resume", "run", "--no-progress"]) == 0
+    assert outcome(in_tmp / "run") == outcome(alone)
+
+
+def test_an_interrupted_run_goes_on(in_tmp, alone):
+    event, steps = threading.Event(), Run.steps
+
+    def interrupted(run):
+        for finished in steps(run):
+            if run.timesteps > 2_500:
+                event.set()
+            yield finished
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "steps", interrupted)
+        result = Trainer(Config(**SHORT, output_dir="run")).run(interrupted=event)
+    assert result.interrupted
+    assert (in_tmp / "run" / "model.safetensors").exists()
+    Trainer.resume("run").run()
+    assert outcome(in_tmp / "run") == outcome(alone)
+
+
+def test_a_backend_without_states_begins_new_episodes_and_says_so(in_tmp, capsys):
+    config = Config(**{**SHORT, "backend": "sync", "total_timesteps": 2_000, "output_dir": "run"})
+    broken_off(config, 1_000)
+    capsys.readouterr()
+    result = Trainer.resume("run", progress=True).run()
+    out = capsys.readouterr().out
+    assert "the sync backend cannot save its state: new episodes begin" in out
+    assert re.search("resumed after [0-9,]+ steps", out)
+    assert result.timesteps == 2_000
+
+
+def test_two_checkpoints_are_kept(alone):
+    kept = checkpoints(alone / "checkpoint")
+    assert len(kept) == 2
+    assert kept[-1].name == "000000006000"
+    assert sorted(os.listdir(kept[0])) == ["arrays.npz", "state.json", "weights.safetensors"]
+    assert sorted(os.listdir(alone / "checkpoint")) == [path.name for path in kept]  # no temporary files, no lock
+
+
+@pytest.fixture
+def broken(in_tmp):
+    broken_off(Config(**SHORT, output_dir="run"), 1_000)
+    return checkpoints(in_tmp / "run" / "checkpoint")[-1]
+
+
+def refused(capsys, directory="run"):
+    """The one line that resuming is refused with; nothing in the directory changes."""
+    before = contents(directory)
+    assert train.main(["--resume", str(directory)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert contents(directory) == before
+    return err
+
+
+def contents(directory):
+    return {path: path.read_bytes() for path in pathlib.Path(directory).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["arrays.npz", "state.json", "weights.safetensors"])
+@pytest.mark.parametrize("damage", ["truncated", "altered", "missing", "pickle"])
+def test_a_damaged_checkpoint_is_refused_by_name_and_reason(broken, capsys, name, damage):
+    path = broken / name
+    content = path.read_bytes()
+    if damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "altered":
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+        if name == "state.json":
+            path.write_bytes(content.replace(b'"sha256"', b'"sha257"'))
+    elif damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(pickle.dumps(Trap()))
+    line = refused(capsys)
+    assert name in line
+    assert "a checkpoint must be as it was written" in line
+    assert not Trap.sprung
+
+
+class Trap:
+    """Unpickling it leaves a mark."""
+
+    sprung = False
+
+    def __reduce__(self):
+        return spring, ()
+
+
+def spring():
+    Trap.sprung = True
+
+
+def test_a_pickle_with_the_right_checksum_is_not_unpickled_either(broken, capsys):
+    import hashlib
+
+    for content in (pickle.dumps(Trap()), object_array()):
+        (broken / "arrays.npz").write_bytes(content)
+        record = json.loads((broken / "state.json").read_text())
+        record["sha256"]["arrays.npz"] = hashlib.sha256(content).hexdigest()
+        (broken / "state.json").write_text(json.dumps(record))
+        assert "it is no npz file of plain arrays" in refused(capsys)
+    assert not Trap.sprung
+
+
+def object_array():
+    import io
+
+    file = io.BytesIO()
+    np.savez(file, trap=np.array([Trap()], dtype=object))
+    return file.getvalue()
+
+
+def test_what_is_no_run_or_another_s_is_refused(broken, in_tmp, capsys):
+    (in_tmp / "empty").mkdir()
+    assert "resume must be a run directory with a config.json, got 'empty'" in refused(capsys, "empty")
+    record = json.loads((broken / "state.json").read_text())
+    (broken / "state.json").write_text(json.dumps({**record, "format": 99, "fastlander_version": "9.0"}))
+    assert "fastlander 9.0 wrote it" in refused(capsys)
+    (broken / "state.json").write_text(json.dumps(record))
+    settings = json.loads((in_tmp / "run" / "config.json").read_text())
+    for changed in ({"hidden_sizes": [8]}, {"env_id": "CartPole-v1", "eval_gate": None}, {"seed": 4}):
+        (in_tmp / "run" / "config.json").write_text(json.dumps({**settings, **changed}))
+        assert f"must have the settings of its checkpoint, got {next(iter(changed))}" in refused(capsys)
+    (in_tmp / "run" / "config.json").write_text(json.dumps({**settings, "wings": 2}))
+    assert "there is no setting named 'wings'" in refused(capsys)
+
+
+@pytest.mark.parametrize("flags", [["--seed", "3"], ["--preset", "best"], ["--seeds", "2"]])
+def test_resume_takes_no_other_setting(broken, capsys, flags):
+    assert train.main(["--resume", "run", *flags]) == 2
+    assert "--resume takes no other setting but --no-progress" in capsys.readouterr().err
+
+
+def test_two_runs_cannot_write_one_directory(broken, in_tmp, capsys):
+    config = Config(**SHORT, output_dir="run")
+    directory, _ = RunDirectory.reopen(in_tmp / "run", config)
+    with directory:
+        assert train.main(["--resume", "run"]) == 2
+        assert "output_dir must not be written by two runs, got 'run', which is in use" in capsys.readouterr().err
+
+
+def test_states_come_back_as_they_were(tmp_path):
+    state = {
+        "a": {"tensor": torch.randn(3), "array": np.arange(4, dtype=np.uint64), "empty": np.zeros((0, 2), np.float32)},
+        "number": 0.1 + 0.2,
+        "big": 2**100,
+        "none": None,
+        "nan": float("nan"),
+        "nested": {"deep": {"text": "é", "list": [1, 2]}},
+    }
+    path = save_checkpoint(tmp_path, 7, state)
+    back = load_checkpoint(path)
+    assert torch.equal(back["a"]["tensor"], state["a"]["tensor"])
+    assert back["a"]["array"].dtype == np.uint64
+    assert back["a"]["empty"].shape == (0, 2)
+    assert np.isnan(back.pop("nan"))
+    for name in ("number", "big", "none", "nested"):
+        assert back[name] == state[name]
+
+
+def test_a_failed_write_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+    path = save_checkpoint(tmp_path, 1, {"x": 1})
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(tmp_path, 2, {"x": 2})
+    assert os.listdir(tmp_path) == [path.name]
+    assert load_checkpoint(path) == {"x": 1}
+
+
+def kill_and_resume(cwd, expected, moments, rng):
+    """kill -9 a training process at random moments and resume it until it comes to an end."""
+    flags = []
+    for name, value in SHORT.items():
+        if name != "progress":
+            flags += [f"--{name.replace('_', '-')}", str(value)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    for _ in range(moments):
+        shutil.rmtree(cwd / "run", ignore_errors=True)
+        command = [sys.executable, "-m", "fastlander.train", "--no-progress", "--output-dir", "run", *flags]
+        process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL)
+        while not (cwd / "run" / "config.json").exists():
+            assert process.poll() is None
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 2.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        command = [sys.executable, "-m", "fastlander.train", "--resume", "run", "--no-progress"]
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert outcome(cwd / "run") == expected
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_at_any_moment(in_tmp, alone):
+    kill_and_resume(in_tmp, outcome(alone), 3, random.Random(0))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_at_fifty_moments(in_tmp, alone):
+    kill_and_resume(in_tmp, outcome(alone), 50, random.Random(1))
