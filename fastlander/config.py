@@ -18,6 +18,7 @@ Positive = Annotated[float, Range(low=0, low_open=True, high_open=True)]
 Fraction = Annotated[float, Range(low=0, high=1)]
 Finite = Annotated[float, Range(low_open=True, high_open=True)]
 Beta = Annotated[float, Range(low=0, high=1, high_open=True)]
+Backend = Literal["native", "sync", "async"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Config:
 
     env_id: str = "LunarLander-v3"
     """Gymnasium id of the environment: flat Box observations, Discrete actions."""
-    backend: Literal["native", "sync", "async"] | None = None
+    backend: Backend | None = None
     """What steps the environments: the native lander, or Gymnasium's SyncVectorEnv (one process) or AsyncVectorEnv (a
     process each); None is native for LunarLander, sync for others."""
     num_envs: Count = 32

@@ -4,13 +4,14 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.config import LANDER_IDS, Config
+from fastlander.config import LANDER_IDS, Backend, Config
+from fastlander.cpu_learner import FusedPolicy
 from fastlander.kernel_threads import available_processors
 from fastlander.model_file import load_model
 from fastlander.rng import draw_seeds
@@ -145,14 +146,29 @@ def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: 
     )
 
 
-def evaluate_run(directory: str | Path, episodes: int = 100, seed: int = 0) -> tuple[str, Evaluation]:
-    """Greedy episodes of the policy a run left behind: (env id, evaluation). ValueError if there is none."""
+def evaluate_run(
+    directory: str | Path, episodes: int = 100, seed: int = 0, backend: Backend | None = None
+) -> tuple[str, Evaluation]:
+    """Greedy episodes of the policy a run left behind: (env id, evaluation).
+
+    Args:
+        directory: with a model.safetensors.
+        episodes: to play.
+        seed: of the episodes.
+        backend: what steps them, as in `make_vec_env`; None is what the run was trained on.
+
+    Raises:
+        ValueError: there is no such policy, or a number is out of range.
+    """
     episodes = check("episodes", Count, episodes)
     seed = check("seed", Natural, seed)
     q_network, config = load_model(directory)
+    config = replace(config, backend=backend or config.backend)
+    policy = FusedPolicy(q_network.sizes)
+    policy.load(q_network.flat.numpy())
     with closing(make_eval_env(config, episodes)) as env:
         seeds = draw_seeds(np.random.default_rng(seed), episodes)
-        return config.env_id, evaluate(q_network.greedy, env, seeds)
+        return config.env_id, evaluate(policy.greedy, env, seeds)
 
 
 def describe(env_id: str, evaluation: Evaluation) -> str:
@@ -166,6 +182,7 @@ def describe(env_id: str, evaluation: Evaluation) -> str:
         f"{'mean playtime':<22}{evaluation.playtimes.mean():.1f} steps",
     ]
     if env_id in LANDER_IDS:
+        lines += [_share("returns below 200", evaluation.returns < 200)]
         lines += [_share("landings", evaluation.landings), _share("crashes", evaluation.crashes)]
     else:
         lines += [_share("terminations", evaluation.terminated)]
@@ -180,18 +197,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a printed evaluation; exit status 0, or 2 for bad input."""
     from fastlander.command_line import Positional, exit_status, parse
 
-    def command(directory: Positional[str], episodes: Count = 100, seed: Natural = 0) -> int:
+    def command(
+        directory: Positional[str], episodes: Count = 100, seed: Natural = 0, backend: Backend | None = None
+    ) -> int:
         """Play greedy episodes with the policy of a finished run and print how they went.
 
         Args:
             directory: Run directory, with a model.safetensors.
             episodes: Episodes to play.
             seed: Seed of the episodes.
+            backend: What steps them: the native lander, or Gymnasium's environments in one process (sync) or in one
+                each (async); None is what the run was trained on.
         """
-        print(describe(*evaluate_run(directory, episodes, seed)))
+        print(describe(*evaluate_run(directory, episodes, seed, backend)))
         return 0
 
-    hints = {"episodes": Count, "seed": Natural}
+    hints = {"episodes": Count, "seed": Natural, "backend": Backend | None}
     return exit_status(PROG, lambda: parse(command, argv, PROG, hints))
 
 

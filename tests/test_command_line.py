@@ -101,6 +101,8 @@ def test_train_then_evaluate(in_tmp, capsys):
     for main in (evaluate.main, lambda argv: cli.main(["evaluate", *argv])):
         assert main([directory, "--episodes", "5", "--seed", "3"]) == 0
         printed = capsys.readouterr().out
+        assert main([directory, "--episodes", "5", "--seed", "3", "--backend", "sync"]) == 0
+        assert capsys.readouterr().out == printed  # Gymnasium's lander is the native one, to the bit
         for name in ("mean return", "standard deviation", "95% confidence", "landings", "crashes", "time-outs"):
             assert name in printed
 
@@ -111,6 +113,7 @@ def test_train_then_evaluate(in_tmp, capsys):
         ("nowhere", "directory must be a run directory with a model.safetensors, got 'nowhere'"),
         ("run --episodes 0", "episodes must be an integer of at least 1, got 0"),
         ("run --episodes x", "--episodes must be an integer of at least 1, got 'x'"),
+        ("run --backend fast", "--backend must be one of native, sync, async or None, got 'fast'"),
         ("run --seed -1", "seed must be an integer of at least 0, got -1"),
         ("foreign", "foreign/model.safetensors must be a safetensors file, got one that cannot be read ("),
         ("anonymous", "anonymous/model.safetensors must be a model saved by fastlander, got one without its settings"),
