@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fastlander.dqn import DQN
-from fastlander.equations import mirror_first
+from fastlander.mirror import mirror_first
 from fastlander.q_network import QNetwork
 
 

@@ -104,6 +104,9 @@ class Config:
     """Rewards are multiplied by this inside the update."""
     mirror_augmentation: bool | None = None
     """Reflect half of each batch left to right (LunarLander only); None is on for LunarLander, off elsewhere."""
+    mirror_acting: bool = False
+    """The candidates choose by the mean of their values for the lander and for its mirror image (LunarLander only).
+    The model saved is then a plain network twice as wide."""
 
     epsilon_schedule: Literal["linear", "per-episode"] = "linear"
     """linear: from epsilon_start to epsilon_end over epsilon_timesteps; per-episode: times epsilon_decay each."""
@@ -143,6 +146,13 @@ class Config:
             raise InputError(
                 f"mirror_augmentation must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_IDS[0]})"
             )
+
+        if self.mirror_acting and self.env_id not in LANDER_IDS:
+            raise InputError(
+                f"mirror_acting must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_IDS[0]})"
+            )
+        if self.mirror_acting and not self.candidates:
+            raise InputError("mirror_acting must be off without candidates (as --preset best has them), got True")
 
     @property
     def mirrors(self) -> bool:

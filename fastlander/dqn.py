@@ -10,11 +10,11 @@ from torch import Tensor
 
 from fastlander.config import Config
 from fastlander.cpu_learner import CpuLearner, FusedPolicy
-from fastlander.equations import MIRROR_ACTIONS, MIRROR_SIGNS
 from fastlander.exploration import epsilon_greedy
 from fastlander.flat_adam import FlatAdam
 from fastlander.kernel_threads import available_processors
-from fastlander.q_network import QNetwork, greedy_actions
+from fastlander.mirror import MIRROR_ACTIONS, MIRROR_SIGNS, both_ways
+from fastlander.q_network import QNetwork
 from fastlander.replay_buffer import ReplayBuffer, Transition
 from fastlander.rng import spawn_streams
 from fastlander.torch_learner import TorchLearner
@@ -77,14 +77,21 @@ class DQN:
         """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
         return self.act(obs, 0.0) if self._is_fused() else self.q_network.greedy(obs)
 
+    def network(self, flat: Tensor) -> QNetwork:
+        """The network that these parameters, as `q_network.flat`, stand for when it acts: one on the CPU of its own."""
+        sizes = self.q_network.sizes
+        network = QNetwork(sizes[0], sizes[-1], sizes[1:-1], generator=torch.Generator())
+        network.flat.copy_(flat)
+        return both_ways(network) if self.config.mirror_acting else network
+
     def policy(self, flat: Tensor) -> Callable[[np.ndarray], np.ndarray]:
-        """`greedy` of the network with other parameters, as `q_network.flat` has them; they are copied."""
+        """Greedy actions of `network`: float32[N, obs_size] -> int64[N]."""
+        network = self.network(flat)
         if self.device.type == "cpu":
-            policy = FusedPolicy(self.q_network.sizes)
-            policy.load(flat.numpy())
+            policy = FusedPolicy(network.sizes)
+            policy.load(network.flat.numpy())
             return policy.greedy
-        layers = self.q_network.layers(flat.clone())
-        return lambda obs: greedy_actions(layers, obs)
+        return network.to(self.device).greedy
 
     @property
     def learning_rate(self) -> float:

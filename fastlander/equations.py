@@ -1,6 +1,4 @@
-"""The equations of deep Q-learning, and the lander's mirror, as pure functions of tensors."""
-
-import functools
+"""The equations of deep Q-learning as pure functions of tensors."""
 
 import torch
 from torch import Tensor
@@ -34,27 +32,3 @@ LOSSES = {"huber": huber, "mse": mse}
 def clip_norm(grad: Tensor, max_norm: float) -> None:
     """Scale `grad` down in place to an L2 norm of at most `max_norm` (Pascanu et al. 2013)."""
     grad.mul_((max_norm / (grad.norm() + 1e-6)).clamp(max=1))
-
-
-MIRROR_SIGNS = (-1, 1, -1, 1, -1, -1, 1, 1)  # x, vx, angle and angular velocity change sign
-MIRROR_ORDER = (0, 1, 2, 3, 4, 5, 7, 6)  # the legs change places
-MIRROR_ACTIONS = (0, 3, 2, 1)  # and so do the side engines
-
-
-def mirror(obs: Tensor, action: Tensor, next_obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same transitions of a lander seen in a mirror, left and right exchanged: [B, 8], [B], [B, 8] -> the same."""
-    signs, order, actions = _mirror_constants(obs.device, obs.dtype)
-    return obs[:, order] * signs, actions[action], next_obs[:, order] * signs
-
-
-@functools.cache
-def _mirror_constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Made once for each device: a CUDA graph cannot capture a copy from the host."""
-    signs = torch.tensor(MIRROR_SIGNS, dtype=dtype, device=device)
-    return signs, torch.tensor(MIRROR_ORDER, device=device), torch.tensor(MIRROR_ACTIONS, device=device)
-
-
-def mirror_first(rows: int, *transitions: Tensor) -> tuple[Tensor, ...]:
-    """Mirror the first `rows` of (obs, action, next_obs): a random subset, as the rows were drawn independently."""
-    mirrored = mirror(*(tensor[:rows] for tensor in transitions))
-    return tuple(torch.cat((new, old[rows:])) for new, old in zip(mirrored, transitions, strict=True))

@@ -73,7 +73,9 @@ class QNetwork(nn.Sequential):
 
     def greedy(self, obs: np.ndarray) -> np.ndarray:
         """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
-        return greedy_actions(self._layers, obs)
+        with torch.no_grad():
+            values = forward_pass(self._layers, torch.from_numpy(obs).to(self.flat.device))[-1]
+            return values.argmax(dim=1).cpu().numpy()
 
     def greedy_one(self, obs: np.ndarray) -> int:
         """The action of the highest value for one observation [obs_size]; for a network on the CPU.
@@ -161,13 +163,6 @@ def forward_pass(layers: Sequence[tuple[Tensor, Tensor]], obs: Tensor) -> list[T
         values = torch.addmm(bias, activations[-1], weight.t())
         activations.append(values.relu_() if i + 1 < len(layers) else values)
     return activations
-
-
-def greedy_actions(layers: Sequence[tuple[Tensor, Tensor]], obs: np.ndarray) -> np.ndarray:
-    """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
-    with torch.no_grad():
-        values = forward_pass(layers, torch.from_numpy(obs).to(layers[0][0].device))[-1]
-        return values.argmax(dim=1).cpu().numpy()
 
 
 def backward_pass(

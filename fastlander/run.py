@@ -214,9 +214,10 @@ class Run:
             self.log(directory)
         if self.judge.best_parameters is not None:
             self.dqn.q_network.flat.copy_(self.judge.best_parameters)
-        directory.save_model(self.dqn.q_network)
+        agent = self.make_agent()
+        directory.save_model(agent.q_net)
         return Result(
-            agent=self.make_agent(),
+            agent=agent,
             solved=solved,
             interrupted=interrupted,
             timesteps=self.timesteps,
@@ -229,8 +230,7 @@ class Run:
     def make_agent(self) -> Agent:
         """The lecture's agent, carrying what was learned."""
         agent = Agent(Spaces(self.env.single_observation_space, self.env.single_action_space), seed=self.config.seed)
-        agent.q_net = self.dqn.q_network.cpu()
-        agent.q_net.zero_grad()
+        agent.q_net = self.dqn.network(self.dqn.q_network.flat)
         agent.optimizer = FlatAdam(agent.q_net, lr=self.config.learning_rate, betas=self.config.adam_betas)
         agent.scores, agent.playtimes = self.scores.scores, self.scores.playtimes
         agent.n_episode, agent.n_experiences = len(self.scores), self.timesteps

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from fastlander.config import Config
-from fastlander.equations import LOSSES, clip_norm, mirror_first, td_target
+from fastlander.equations import LOSSES, clip_norm, td_target
 from fastlander.flat_adam import FlatAdam
+from fastlander.mirror import mirror_first
 from fastlander.q_network import QNetwork, forward_pass
 from fastlander.replay_buffer import Transition
 

@@ -35,6 +35,11 @@ from fastlander import Config
             "learning_rate_end must be at most learning_rate, got 0.1 with",
         ),
         ({"n_step": 30_001}, "n_step must be at most buffer_size, got 30001 with buffer_size 30000"),
+        ({"mirror_acting": True}, "mirror_acting must be off without candidates (as --preset best has them), got True"),
+        (
+            {"env_id": "CartPole-v1", "mirror_acting": True, "candidates": 2},
+            "mirror_acting must be off for env_id",
+        ),
         ({"candidates": -1}, "candidates must be an integer of at least 0, got -1"),
         ({"epsilon_end": 0.5, "epsilon_start": 0.1}, "epsilon_end must be at most epsilon_start, got 0.5"),
         ({"env_id": "CartPole-v1", "mirror_augmentation": True}, "mirror_augmentation must be off for env_id 'Cart"),

@@ -5,9 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import fastlander
 from fastlander import DQN, Config
 from fastlander.dqn import pick_device
-from fastlander.equations import MIRROR_ACTIONS, clip_norm, huber, mirror, mse, td_target
+from fastlander.equations import clip_norm, huber, mse, td_target
+from fastlander.mirror import MIRROR_ACTIONS, both_ways, mirror
 from fastlander.replay_buffer import Transition
 
 
@@ -150,6 +152,19 @@ def test_the_mirror_is_its_own_inverse_and_swaps_what_it_should():
     assert torch.equal(back, obs)
     assert torch.equal(action_back, action)
     assert sorted(MIRROR_ACTIONS) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("hidden_sizes", [(128, 64, 32), (7,), (5, 9)])
+def test_a_network_that_looks_both_ways(hidden_sizes):
+    torch.manual_seed(0)
+    network = fastlander.QNetwork(hidden_sizes=hidden_sizes)
+    wide = both_ways(network)
+    assert wide.sizes == (8, *(2 * size for size in hidden_sizes), 4)
+    obs, action = torch.randn(50, 8), torch.zeros(50, dtype=torch.int64)
+    mirrored, _, _ = mirror(obs, action, obs)
+    expected = (network(obs) + network(mirrored)[:, list(MIRROR_ACTIONS)]) / 2
+    torch.testing.assert_close(wide(obs), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(wide(mirrored)[:, list(MIRROR_ACTIONS)], wide(obs), rtol=1e-5, atol=1e-6)
 
 
 def test_the_mirror_is_true_to_the_physics():

@@ -171,6 +171,20 @@ def test_the_best_preset_uses_its_whole_budget_and_keeps_the_best_candidate(tmp_
     assert last.agent.scores == result.agent.scores  # the same run up to the choice
 
 
+def test_a_policy_that_looks_both_ways_is_a_plain_network_twice_as_wide(tmp_path):
+    result = train(
+        tmp_path / "run", solved_by="never", candidates=2, mirror_acting=True, total_timesteps=2_000, hidden_sizes=(16,)
+    )
+    weights = load_file(result.output_dir / "model.safetensors")
+    assert {name: tuple(tensor.shape) for name, tensor in weights.items()} == {
+        "0.weight": (32, 8), "0.bias": (32,), "2.weight": (4, 32), "2.bias": (4,)
+    }  # fmt: skip
+    from fastlander.evaluate import evaluate_run
+
+    assert evaluate_run(result.output_dir, 3)[1].returns.shape == (3,)
+    assert result.agent.q_net.sizes == (8, 32, 4)
+
+
 def test_the_lecture_preset_runs_by_the_lecture_s_rule(tmp_path):
     config = Config.preset("lecture", num_envs=4, total_timesteps=6_000, output_dir=tmp_path / "run", progress=False)
     result = Trainer(config).run()

@@ -1,0 +1,57 @@
+"""The lander in a mirror, left and right exchanged: its transitions, and networks that look both ways."""
+
+import functools
+
+import torch
+from torch import Tensor
+
+from fastlander.q_network import QNetwork
+
+MIRROR_SIGNS = (-1, 1, -1, 1, -1, -1, 1, 1)  # x, vx, angle and angular velocity change sign
+MIRROR_ORDER = (0, 1, 2, 3, 4, 5, 7, 6)  # the legs change places
+MIRROR_ACTIONS = (0, 3, 2, 1)  # and so do the side engines
+
+
+def mirror(obs: Tensor, action: Tensor, next_obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same transitions of a lander seen in a mirror, left and right exchanged: [B, 8], [B], [B, 8] -> the same."""
+    signs, order, actions = _mirror_constants(obs.device, obs.dtype)
+    return obs[:, order] * signs, actions[action], next_obs[:, order] * signs
+
+
+@functools.cache
+def _mirror_constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Made once for each device: a CUDA graph cannot capture a copy from the host."""
+    signs = torch.tensor(MIRROR_SIGNS, dtype=dtype, device=device)
+    return signs, torch.tensor(MIRROR_ORDER, device=device), torch.tensor(MIRROR_ACTIONS, device=device)
+
+
+def mirror_first(rows: int, *transitions: Tensor) -> tuple[Tensor, ...]:
+    """Mirror the first `rows` of (obs, action, next_obs): a random subset, as the rows were drawn independently."""
+    mirrored = mirror(*(tensor[:rows] for tensor in transitions))
+    return tuple(torch.cat((new, old[rows:])) for new, old in zip(mirrored, transitions, strict=True))
+
+
+@torch.no_grad()
+def both_ways(q_network: QNetwork) -> QNetwork:
+    """A plain network, twice as wide, whose values are the mean of Q(s) and the mirrored Q(mirror(s)).
+
+    One half of its hidden units sees the lander, the other half sees it in the mirror; each half is the given network,
+    and the last layer takes the mean of what they say.
+    """
+    wide = QNetwork(q_network.sizes[0], q_network.sizes[-1], [2 * size for size in q_network.sizes[1:-1]])
+    wide.flat.zero_()
+    signs, order, actions = _mirror_constants(torch.device("cpu"), torch.float32)
+    pairs = list(zip(q_network.layers(q_network.flat.cpu()), wide.layers(), strict=True))
+    for k, ((weight, bias), (wide_weight, wide_bias)) in enumerate(pairs):
+        rows, columns = weight.shape
+        if k == len(pairs) - 1:
+            wide_weight[:, :columns], wide_weight[:, columns:] = weight / 2, weight[actions] / 2
+            wide_bias.copy_((bias + bias[actions]) / 2)
+            continue
+        wide_bias[:rows], wide_bias[rows:] = bias, bias
+        wide_weight[:rows, :columns] = weight
+        if k == 0:
+            wide_weight[rows:] = (weight * signs)[:, order]  # the order is its own inverse
+        else:
+            wide_weight[rows:, columns:] = weight
+    return wide
