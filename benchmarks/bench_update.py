@@ -1,6 +1,7 @@
 """One gradient step of double DQN with a soft target, batch 128; `DQN.learn` and Stable-Baselines3 sample too."""
 
 import contextlib
+import dataclasses
 
 import gymnasium as gym
 import pytest
@@ -12,10 +13,9 @@ from tests.test_dqn import SlowDQN, random_batch
 from tests.test_fused import filled_buffer
 
 BATCH = random_batch(128)
-CONFIG = Config(mirror_augmentation=False)
-PLAIN = Config(
-    mirror_augmentation=False, double_dqn=False, loss="mse", max_grad_norm=None, tau=1.0, target_update_freq=100
-)
+CONFIG = Config(batch_size=128, mirror_augmentation=False)
+MIRROR = Config(batch_size=128)
+PLAIN = dataclasses.replace(CONFIG, double_dqn=False, loss="mse", max_grad_norm=None, tau=1.0, target_update_freq=100)
 """The algorithm of CleanRL's dqn.py. Stable-Baselines3 has Huber loss and clipping besides."""
 
 
@@ -30,12 +30,12 @@ def test_dqn(measure):
 
 
 def test_dqn_with_mirror(measure):
-    dqn = DQN(Config())
+    dqn = DQN(MIRROR)
     measure(lambda: dqn.update(BATCH), group="update", name="DQN.update, mirror augmentation", unit="updates")
 
 
 @pytest.mark.parametrize(
-    ("config", "what"), [(CONFIG, ""), (Config(), ", mirror augmentation"), (PLAIN, ", as CleanRL's")]
+    ("config", "what"), [(CONFIG, ""), (MIRROR, ", mirror augmentation"), (PLAIN, ", as CleanRL's")]
 )
 def test_fused(measure, config, what):
     dqn, buffer = DQN(config), filled_buffer()
