@@ -1,0 +1,36 @@
+"""`python -m fastlander.play DIR`: watch greedy episodes of a finished run in Gymnasium's window."""
+
+import sys
+from collections.abc import Sequence
+
+from fastlander.validation import Count, Natural, check
+
+PROG = "fastlander play"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line to a window; exit status 0, or 2 for bad input."""
+    from fastlander.command_line import Positional, exit_status, parse
+
+    def command(directory: Positional[str], episodes: Count = 3, seed: Natural = 0) -> int:
+        """Watch greedy episodes of a finished run in Gymnasium's window.
+
+        Args:
+            directory: Run directory, with a model.safetensors.
+            episodes: Episodes, one after the other.
+            seed: Seed of the episodes, those that evaluate plays.
+        """
+        from fastlander.flight import Flight
+
+        flight = Flight(directory, check("episodes", Count, episodes), check("seed", Natural, seed), "human")
+        for _ in flight.frames():
+            pass
+        print("Returns " + ", ".join(f"{score:.1f}" for score in flight.returns))
+        return 0
+
+    hints = {"episodes": Count, "seed": Natural}
+    return exit_status(PROG, lambda: parse(command, argv, PROG, hints))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
