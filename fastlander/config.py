@@ -44,6 +44,8 @@ class Config:
     """Run directory, new or empty; None makes runs/<env>-seed<seed>-<time>."""
     progress: bool = True
     """Show progress: a live display on a terminal, else a line every `log_episodes` episodes."""
+    tensorboard: bool = False
+    """Write the columns of metrics.csv as TensorBoard event files too (needs the extra fastlander[tensorboard])."""
 
     total_timesteps: Count = 1_000_000
     """Step budget in timesteps, rounded up to a whole vector step; the run stops there even if not solved."""

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -17,6 +18,9 @@ from fastlander.q_network import QNetwork
 from fastlander.validation import InputError
 
 CONFIG_FILE, METRICS_FILE, CHECKPOINT_DIRECTORY, LOCK_FILE = "config.json", "metrics.csv", "checkpoint", ".lock"
+TENSORBOARD_DIRECTORY = "tensorboard"
+DECIDE_NOTHING = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
+"""Settings that do not change what a run comes to."""
 LARGEST_SHARE = 0.03
 """Of the time, that checkpoints may take: where one takes long, the next waits longer."""
 
@@ -31,6 +35,7 @@ class RunDirectory:
         self.path, self.config = path, config
         self._made, self._lock, self._metrics = made, lock, metrics
         self._writer = csv.writer(metrics)
+        self._events = event_writer()(path / TENSORBOARD_DIRECTORY) if config.tensorboard else None
         self._saved_at, self._pause = time.monotonic(), config.checkpoint_interval or 0.0
 
     @classmethod
@@ -86,12 +91,18 @@ class RunDirectory:
 
     def __exit__(self, *exception: object) -> None:
         self._metrics.close()
+        if self._events is not None:
+            self._events.close()
         _unlock(self._lock)
 
     def log(self, row: MetricsRow) -> None:
-        """Append a row to metrics.csv, at once on disk."""
+        """Append a row to metrics.csv, at once on disk; to the event files too, if there are any."""
         self._writer.writerow("" if value is None else value for value in row)
         self._metrics.flush()
+        if self._events is not None:
+            for name, value in row._asdict().items():
+                if value is not None and name != "timesteps":
+                    self._events.add_scalar(name, value, row.timesteps)
 
     def checkpoint_due(self) -> bool:
         """Whether it is time for a checkpoint."""
@@ -116,6 +127,9 @@ class RunDirectory:
         """Take back everything this run wrote: it failed before there was anything to keep."""
         self._metrics.close()
         _unlock(self._lock)
+        if self._events is not None:
+            self._events.close()
+            shutil.rmtree(self.path / TENSORBOARD_DIRECTORY, ignore_errors=True)
         for name in (CONFIG_FILE, METRICS_FILE, MODEL_FILE):
             (self.path / name).unlink(missing_ok=True)
         remove_empty([*self._made, self.path / CHECKPOINT_DIRECTORY])
@@ -123,6 +137,15 @@ class RunDirectory:
     def _begin_metrics(self) -> None:
         self._writer.writerow(MetricsRow._fields)
         self._metrics.flush()
+
+
+def event_writer() -> type:
+    """TensorBoard's writer of event files. ValueError if it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("tensorboard needs a package more: pip install 'fastlander[tensorboard]'") from None
+    return SummaryWriter
 
 
 def read_config(path: Path) -> Config:
@@ -152,7 +175,7 @@ def _unlock(lock: FileLock) -> None:
 def _comparable(config: Config) -> dict[str, Any]:
     """The settings that decide what a run comes to, as JSON gives them back."""
     settings = json.loads(config.to_json())
-    return {name: value for name, value in settings.items() if name not in ("output_dir", "progress")}
+    return {name: value for name, value in settings.items() if name not in DECIDE_NOTHING}
 
 
 def _check_settings(config: Config, saved: dict[str, Any], path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from fastlander.config import Config
 from fastlander.run import Result, Run
-from fastlander.run_directory import RunDirectory, read_config
+from fastlander.run_directory import RunDirectory, event_writer, read_config
 from fastlander.validation import InputError
 from fastlander.vector_env import make_vec_env
 
@@ -60,6 +60,8 @@ class Trainer:
             Diverged: the loss is no longer finite.
         """
         config = self.config
+        if config.tensorboard:
+            event_writer()  # refuses, where it is not installed, before anything is written
         with contextlib.ExitStack() as stack:
             stack.enter_context(one_torch_thread())
             env = make_vec_env(

@@ -137,6 +137,28 @@ def test_no_global_state_is_touched(tmp_path):
     assert (torch.get_num_threads(), signal.getsignal(signal.SIGINT)) == (threads, handler)
 
 
+def test_tensorboard_gets_the_columns_of_the_metrics(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    result = train(tmp_path / "run", tensorboard=True)
+    rows = rows_of(result.output_dir)
+    events = accumulator.EventAccumulator(str(result.output_dir / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == set(rows[0]) - {"timesteps"}
+    for name in ("score_mean_100", "updates"):
+        got = [(event.step, event.value) for event in events.Scalars(name)]
+        assert got == [(int(row["timesteps"]), float(np.float32(row[name]))) for row in rows]
+
+
+def test_without_tensorboard_installed_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match=r"tensorboard needs a package more: pip install 'fastlander\[tensorboard\]'"):
+        train(tmp_path / "run", tensorboard=True)
+    assert os.listdir(tmp_path) == []
+    code = "import sys, fastlander.trainer; print('tensorboard' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
+
+
 def test_the_default_directory_is_new_each_time(in_tmp):
     first, second = train(None, total_timesteps=100), train(None, total_timesteps=100)
     assert first.output_dir != second.output_dir
