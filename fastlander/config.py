@@ -204,6 +204,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate_end": 1e-5,
         "adam_betas": (0.9, 0.999),
         "loss": "mse",
+        "double_dqn": False,
         "n_step": 8,
         "tau": 0.005,
         "reward_scale": 0.02,
