@@ -1,5 +1,6 @@
 """What a run counts, and how it shows it: scores, rates, the live display, the lecture's lines."""
 
+import sys
 import time
 from typing import NamedTuple, Self
 
@@ -136,3 +137,10 @@ class ProgressDisplay:
             self._live.console.print(line, highlight=False)
         elif self._shown:
             print(line, flush=True)
+
+    def warn(self, line: str) -> None:
+        """Say what went wrong, also with `--no-progress`: above the display, else on stderr."""
+        if self._live:
+            self.say(line)
+        else:
+            print(f"fastlander: {line}", file=sys.stderr, flush=True)

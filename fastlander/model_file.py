@@ -1,5 +1,6 @@
 """What a policy leaves on disk: safetensors with the run's settings in the metadata, no pickle anywhere."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -18,11 +19,16 @@ MODEL_FILE = "model.safetensors"
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace `path` by `content` in one step: a reader finds the old file or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def save_model(directory: str | Path, q_network: QNetwork, config: Config) -> Path:

@@ -24,14 +24,14 @@ from fastlander.metrics import Clock, MetricsRow, ProgressDisplay, Scores
 from fastlander.n_step import NStep
 from fastlander.replay_buffer import ReplayBuffer, transition_fields
 from fastlander.rng import draw_seeds, spawn_streams
-from fastlander.run_directory import RunDirectory
+from fastlander.run_directory import RunDirectory, RunFailed
 from fastlander.schedules import crossings, epsilon_at, learning_rate_at
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
 """Attributes of a `Run` that have a state of their own."""
 
 
-class Diverged(RuntimeError):
+class Diverged(RunFailed):
     """The loss stopped being a finite number; the weights of the last log point before that were kept."""
 
 
@@ -173,7 +173,7 @@ class Run:
         try:
             directory.save_checkpoint(self.timesteps, self.get_state())
         except OSError as error:
-            self.display.say(f"checkpoint not written ({error.strerror}); the one before stays")
+            self.display.warn(f"checkpoint not written ({error.strerror or error}); the one before stays")
 
     def get_state(self) -> dict[str, Any]:
         """Everything that decides how the run goes on, for `set_state`, taken between two vector steps."""

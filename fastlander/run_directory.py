@@ -1,10 +1,12 @@
 """The directory a run leaves: config.json, metrics.csv, checkpoints, model.safetensors. Never one that is in use."""
 
+import contextlib
 import csv
 import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -23,6 +25,14 @@ DECIDE_NOTHING = ("output_dir", "progress", "tensorboard", "checkpoint_interval"
 """Settings that do not change what a run comes to."""
 LARGEST_SHARE = 0.03
 """Of the time, that checkpoints may take: where one takes long, the next waits longer."""
+
+
+class RunFailed(RuntimeError):
+    """A run could not go on; its message says why and what was kept."""
+
+
+class NotWritten(RunFailed):
+    """A file of the run could not be written: the disk is full, or gone."""
 
 
 class RunDirectory:
@@ -69,8 +79,7 @@ class RunDirectory:
             (path / CHECKPOINT_DIRECTORY).mkdir(exist_ok=True)
             lock = _locked(path)
             try:
-                saved = checkpoints(path / CHECKPOINT_DIRECTORY)
-                state = load_checkpoint(saved[-1]) if saved else None
+                state = _newest_state(path / CHECKPOINT_DIRECTORY)
                 if state is not None:
                     _check_settings(config, state["config"], path)
                 metrics = open(path / METRICS_FILE, "a+", newline="")  # noqa: SIM115 (closed by __exit__)
@@ -90,15 +99,17 @@ class RunDirectory:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._metrics.close()
+        with contextlib.suppress(OSError):  # of a row that did not fit on the disk, which `log` has complained about
+            self._metrics.close()
         if self._events is not None:
             self._events.close()
         _unlock(self._lock)
 
     def log(self, row: MetricsRow) -> None:
         """Append a row to metrics.csv, at once on disk; to the event files too, if there are any."""
-        self._writer.writerow("" if value is None else value for value in row)
-        self._metrics.flush()
+        with self._writing(METRICS_FILE):
+            self._writer.writerow("" if value is None else value for value in row)
+            self._metrics.flush()
         if self._events is not None:
             for name, value in row._asdict().items():
                 if value is not None and name != "timesteps":
@@ -121,7 +132,20 @@ class RunDirectory:
 
     def save_model(self, q_network: QNetwork) -> Path:
         """Write model.safetensors, replacing an earlier one in one step."""
-        return save_model(self.path, q_network, self.config)
+        with self._writing(MODEL_FILE):
+            return save_model(self.path, q_network, self.config)
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """Turn an OSError into a NotWritten that says what there still is."""
+        try:
+            yield
+        except OSError as error:
+            line = f"{self.path / name} could not be written ({error.strerror or error})"
+            saved = checkpoints(self.path / CHECKPOINT_DIRECTORY)
+            if saved:
+                line += f"; {saved[-1]} is the last good checkpoint, which --resume goes on from"
+            raise NotWritten(line) from None
 
     def discard(self) -> None:
         """Take back everything this run wrote: it failed before there was anything to keep."""
@@ -155,6 +179,19 @@ def read_config(path: Path) -> Config:
     except (OSError, UnicodeDecodeError):
         raise InputError(f"resume must be a run directory with a {CONFIG_FILE}, got {str(path)!r}") from None
     return Config.from_json(text)
+
+
+def _newest_state(directory: Path) -> dict[str, Any] | None:
+    """The state in the newest checkpoint, if there is one. ValueError if it cannot be used."""
+    saved = checkpoints(directory)
+    if not saved:
+        return None
+    try:
+        return load_checkpoint(saved[-1])
+    except InputError as error:
+        if len(saved) == 1:
+            raise
+        raise InputError(f"{error}; without {saved[-1].name} the run goes on from {saved[-2].name}") from None
 
 
 def _locked(path: Path) -> FileLock:

@@ -16,8 +16,8 @@ from fastlander.config import Config
 from fastlander.dqn import DQN
 from fastlander.kernel_threads import available_processors
 from fastlander.metrics import Clock
-from fastlander.run import Diverged, Result
-from fastlander.run_directory import fresh_path, make_empty_directory
+from fastlander.run import Result
+from fastlander.run_directory import RunFailed, fresh_path, make_empty_directory
 from fastlander.trainer import Trainer, interrupts, one_torch_thread
 from fastlander.validation import Count, check
 from fastlander.vector_env import make_vec_env
@@ -32,8 +32,8 @@ class Seeds:
     """What the runs of several seeds came to, in the order of the seeds."""
 
     results: dict[int, Result]
-    """By seed; one that diverged or was not begun has none."""
-    diverged: dict[int, Diverged]
+    """By seed; one that failed or was not begun has none."""
+    failed: dict[int, RunFailed]
     """What stopped the others."""
     interrupted: bool
     """Whether Ctrl-C ended it."""
@@ -47,7 +47,7 @@ class Seeds:
         runs = list(self.results.values())
         solved = [run for run in runs if run.solved]
         lines = [f"{len(solved)} of {len(runs)} seeds solved, in {self.seconds:.1f} s"]
-        lines += [f"seed {seed} stopped: {error}" for seed, error in self.diverged.items()]
+        lines += [f"seed {seed} stopped: {error}" for seed, error in self.failed.items()]
         rows = [
             ("greedy mean return", [run.evaluation.mean for run in runs if run.evaluation is not None], ",.1f"),
             ("steps until solved", [run.timesteps for run in solved], ",.0f"),
@@ -98,7 +98,7 @@ def train_seeds(config: Config, count: int, show: Callable[[str], None] = print)
         env.reset(seed=0)  # compiles, where that is still to be done, before there are several threads to do it
 
     results: dict[int, Result] = {}
-    diverged: dict[int, Diverged] = {}
+    failed: dict[int, RunFailed] = {}
     clock = Clock()
     with one_torch_thread(), interrupts() as interrupted, progress_bar(config, count) as bar:
 
@@ -108,8 +108,8 @@ def train_seeds(config: Config, count: int, show: Callable[[str], None] = print)
             own = replace(config, seed=seed, output_dir=str(parent / f"seed{seed}"), progress=False)
             try:
                 result = results[seed] = Trainer(own).run(processors=1, interrupted=interrupted)
-            except Diverged as error:
-                diverged[seed] = error
+            except RunFailed as error:
+                failed[seed] = error
                 show(f"seed {seed}: {error}")
             except BaseException:
                 interrupted.set()
@@ -122,7 +122,7 @@ def train_seeds(config: Config, count: int, show: Callable[[str], None] = print)
             list(pool.map(train, seeds))
     ordered = {seed: results[seed] for seed in seeds if seed in results}
     write_table(parent / SEEDS_FILE, ordered)
-    return Seeds(ordered, diverged, interrupted.is_set(), clock.seconds(), parent)
+    return Seeds(ordered, failed, interrupted.is_set(), clock.seconds(), parent)
 
 
 def progress_bar(config: Config, count: int) -> Progress:

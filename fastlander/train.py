@@ -53,7 +53,10 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line to a trained lander. Exit status: 0 done, 1 diverged, 2 bad input, 130 interrupted."""
+    """Command line to a trained lander.
+
+    Exit status: 0 done, 1 failed (diverged, or the disk is full), 2 bad input, 130 interrupted.
+    """
     return exit_status(PROG, lambda: _train(read_arguments(argv)))
 
 
@@ -61,7 +64,7 @@ def _train(arguments: Arguments) -> int:
     # torch and numba make a million objects that stay: the garbage collector would look through them again and again
     # while they are imported and once more at exit, 0.6 s in all.
     gc.disable()
-    from fastlander.run import Diverged
+    from fastlander.run_directory import RunFailed
     from fastlander.trainer import Trainer  # here, as --help does not wait for torch and numba
 
     gc.freeze()
@@ -75,7 +78,7 @@ def _train(arguments: Arguments) -> int:
         resumed = arguments.resume
         trainer = Trainer(arguments.config) if resumed is None else Trainer.resume(resumed, progress=progress)
         result = trainer.run()
-    except Diverged as error:
+    except RunFailed as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         return 1
     print(result.summary())
@@ -88,7 +91,7 @@ def _train_seeds(config: Config, count: int) -> int:
 
     seeds = train_seeds(config, count, print if config.progress else lambda line: None)
     print(seeds.summary())
-    return 130 if seeds.interrupted else 1 if seeds.diverged else 0
+    return 130 if seeds.interrupted else 1 if seeds.failed else 0
 
 
 if __name__ == "__main__":

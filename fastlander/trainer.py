@@ -57,7 +57,7 @@ class Trainer:
         Raises:
             ValueError: a setting that cannot be used here (environment, device, output directory), or an environment
                 that gives rewards or observations that are no finite numbers.
-            Diverged: the loss is no longer finite.
+            RunFailed: the loss is no longer finite (Diverged), or the disk is full (NotWritten).
         """
         config = self.config
         if config.tensorboard:

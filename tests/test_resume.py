@@ -22,7 +22,7 @@ import torch
 from fastlander import Config, Trainer, train
 from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.run import Run
-from fastlander.run_directory import RunDirectory
+from fastlander.run_directory import NotWritten, RunDirectory
 
 SHORT = {
     "num_envs": 4, "total_timesteps": 6_000, "eval_episodes": 4, "learning_starts": 500, "buffer_size": 3_000,
@@ -305,6 +305,64 @@ def test_a_failed_write_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
         save_checkpoint(tmp_path, 2, {"x": 2})
     assert os.listdir(tmp_path) == [path.name]
     assert load_checkpoint(path) == {"x": 1}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 700 kB. Nobody but root can mount one."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(path)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(disk):
+    """Leave no byte on it."""
+    with contextlib.suppress(OSError), open(disk / "filling", "wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(small_disk, capsys, monkeypatch):
+    config = Config(**{**SHORT, "buffer_size": 1_000, "hidden_sizes": (16,)}, output_dir=small_disk / "run")
+    Trainer(config).run()
+    expected = outcome(small_disk / "run")
+    shutil.rmtree(small_disk / "run")
+    steps = Run.steps
+
+    def while_the_disk_fills(run):
+        for finished in steps(run):
+            if 3_000 < run.timesteps <= 3_004:
+                fill(small_disk)
+            yield finished
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "steps", while_the_disk_fills)
+        with pytest.raises(
+            NotWritten, match=r"could not be written \(No space left on device\).* --resume goes on from"
+        ):
+            Trainer(config).run()
+    assert "checkpoint not written (No space left on device); the one before stays" in capsys.readouterr().err
+    assert not list((small_disk / "run").rglob("*.tmp"))
+    assert checkpoints(small_disk / "run" / "checkpoint")
+    (small_disk / "filling").unlink()
+    assert train.main(["--resume", str(small_disk / "run"), "--no-progress"]) == 0
+    assert outcome(small_disk / "run") == expected
+
+
+def test_the_command_says_that_the_disk_is_full(in_tmp, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fastlander.run_directory.save_model", full)
+    flags = "--num-envs 4 --total-timesteps 1000 --eval-episodes 2 --no-progress --output-dir run"
+    assert train.main(flags.split()) == 1
+    line = capsys.readouterr().err
+    assert "run/model.safetensors could not be written (No space left on device); run/checkpoint/000000001000" in line
+    assert line.count("\n") == 1
 
 
 def kill_and_resume(cwd, expected, moments, rng):
