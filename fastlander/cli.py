@@ -10,6 +10,7 @@ from fastlander import __version__
 COMMANDS = {
     "train": "train a DQN",
     "evaluate": "play greedy episodes with the policy of a run",
+    "report": "write the page of a run, report.html",
     "record": "write greedy episodes of a run as GIF, MP4 or frames",
     "play": "watch greedy episodes of a run in a window",
     "verify": "compare the native lander with Gymnasium's on this machine",

@@ -32,6 +32,7 @@ class Evaluation:
     playtimes: np.ndarray  # int64[E], steps
     last_rewards: np.ndarray  # float64[E], reward of the final step
     terminated: np.ndarray  # bool[E], ended by the environment; False: cut by the time limit
+    seeds: np.ndarray  # int64[E], what each episode was played from
 
     @property
     def mean(self) -> float:
@@ -92,16 +93,13 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
         seeds: E seeds; episode i of every policy is what the environment plays from seed i.
     """
     count, n = len(seeds), env.num_envs // len(policies)
-    shape = (len(policies), count)
     evaluations = [
-        Evaluation(*columns)
-        for columns in zip(
-            np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape, bool), strict=True
-        )
+        Evaluation(np.zeros(count), np.zeros(count, np.int64), np.zeros(count), np.zeros(count, bool), np.array(seeds))
+        for _ in policies
     ]
     # Which episode each environment plays; count and above: one too many, not recorded.
     episode = np.tile(np.arange(n), len(policies))
-    begun, left = [n] * len(policies), shape[0] * count
+    begun, left = [n] * len(policies), len(policies) * count
     returns, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
     obs, _ = env.reset(seed=seeds[:n] * len(policies))
     while left:

@@ -1,9 +1,13 @@
-"""Greedy episodes of a finished run on Gymnasium's own environment, one frame after the other."""
+"""Greedy episodes on Gymnasium's own environment, step by step.
 
-from collections.abc import Iterator
+The native lander equals Gymnasium's to the bit, so what Gymnasium plays and renders from the same seed and actions is
+what was trained and judged.
+"""
+
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -16,11 +20,29 @@ from fastlander.vector_env import find_spec
 LONGEST = 10_000  # steps of an episode in an environment that never ends one
 
 
+class Step(NamedTuple):
+    """What one action led to."""
+
+    action: int
+    obs: np.ndarray
+    reward: float
+    terminated: bool
+
+
+def fly(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> Iterator[Step | None]:
+    """One episode: None after its reset, then each step. `greedy` is float32[1, obs_size] -> int64[1]."""
+    obs, _ = env.reset(seed=seed)
+    yield None
+    for _ in range(LONGEST):
+        action = int(greedy(np.asarray(obs, np.float32)[None])[0])
+        obs, reward, terminated, truncated, _ = env.step(action)
+        yield Step(action, obs, float(reward), terminated)
+        if terminated or truncated:
+            return
+
+
 class Flight:
     """The episodes that `fastlander.evaluate` judges with the same seed, to be looked at.
-
-    The native lander equals Gymnasium's to the bit, so what Gymnasium renders from the same seed and actions is what
-    was trained and judged.
 
     Args:
         directory: of a run, with a model.safetensors.
@@ -50,12 +72,8 @@ class Flight:
         """uint8[height, width, 3] before the first and after every step; None where a window shows it."""
         with closing(self.env) as env:
             for seed in self.seeds:
-                obs, _ = env.reset(seed=seed)
-                total, steps, over = 0.0, 0, False
-                yield env.render()
-                while not over and steps < LONGEST:
-                    action = self._q_network.greedy(np.asarray(obs, np.float32)[None])[0]
-                    obs, reward, terminated, truncated, _ = env.step(int(action))
-                    total, steps, over = total + float(reward), steps + 1, terminated or truncated
+                total = 0.0
+                for step in fly(env, self._q_network.greedy, seed):
+                    total += step.reward if step else 0.0
                     yield env.render()
                 self.returns.append(total)

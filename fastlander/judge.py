@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,13 @@ GATE_WINDOW = 50
 """Training episodes whose mean score opens the gate to greedy judging."""
 FINALISTS = 5
 """Candidates that are judged a second time."""
+
+
+class Judgement(NamedTuple):
+    """One judgement of a greedy policy."""
+
+    timesteps: int  # when it was
+    evaluation: Evaluation
 
 
 class Judge:
@@ -41,9 +48,17 @@ class Judge:
         self._env: VectorEnv | None = None
         self._judged_at = 0
         self._last_mean: float | None = None
-        self.best: Evaluation | None = None
+        self.judgements: list[Judgement] = []
+        """Every one so far, in order."""
+        self.kept: int | None = None
+        """Which of them was of the best policy."""
         self.best_parameters: torch.Tensor | None = None
-        """`QNetwork.flat` of the policy behind `best`."""
+        """`QNetwork.flat` of that policy."""
+
+    @property
+    def best(self) -> Evaluation | None:
+        """Greedy episodes of the best policy, if any was judged."""
+        return None if self.kept is None else self.judgements[self.kept].evaluation
 
     def solved(self, scores: Scores, timesteps: int) -> bool:
         """Whether the run is solved now; judges the greedy policy if that is due and the gate is open."""
@@ -64,11 +79,20 @@ class Judge:
             others = self._play("the same on others", timesteps)
             confirmed = others.mean >= self.solved_score
             evaluation = pooled(evaluation, others)
-        if confirmed or self.best is None or evaluation.mean > self.best.mean:
-            self.best, self.best_parameters = evaluation, self.dqn.q_network.flat.clone()
-        self._last_mean = evaluation.mean
+        self._remember(
+            timesteps,
+            evaluation,
+            self.dqn.q_network.flat.clone(),
+            keep=confirmed or self.best is None or evaluation.mean > self.best.mean,
+        )
         self.clock.set_aside(self.clock.seconds() - began)
         return confirmed
+
+    def _remember(self, timesteps: int, evaluation: Evaluation, parameters: torch.Tensor, keep: bool) -> None:
+        self.judgements.append(Judgement(timesteps, evaluation))
+        self._last_mean = evaluation.mean
+        if keep:
+            self.kept, self.best_parameters = len(self.judgements) - 1, parameters
 
     def _play(self, what: str, timesteps: int) -> Evaluation:
         seeds = draw_seeds(self._rng, self.config.eval_episodes)
@@ -98,8 +122,7 @@ class Judge:
         both = [pooled(first[i], others) for i, others in zip(best, second, strict=True)]
         chosen = max(range(len(best)), key=lambda k: both[k].mean)
         (evaluation,) = self._compete([candidates[best[chosen]]], 2 * episodes)
-        self.best, self.best_parameters = evaluation, candidates[best[chosen]]
-        self._last_mean = evaluation.mean
+        self._remember(timesteps, evaluation, candidates[best[chosen]], keep=True)
         self._say(f"best of {len(candidates)} candidates", evaluation, timesteps)
         self.clock.set_aside(self.clock.seconds() - began)
         return self.solved_score is not None and evaluation.mean >= self.solved_score
@@ -117,19 +140,28 @@ class Judge:
 
     def get_state(self) -> dict[str, Any]:
         """What was judged so far, for `set_state`."""
-        state = {"rng": self._rng.bit_generator.state, "judged_at": self._judged_at, "last_mean": self._last_mean}
-        if self.best is not None:
-            state |= {f"best.{name}": column.copy() for name, column in vars(self.best).items()}
+        state: dict[str, Any] = {"rng": self._rng.bit_generator.state, "judged_at": self._judged_at}
+        state |= {"last_mean": self._last_mean, "kept": self.kept}
+        if self.judgements:
+            evaluations = [judgement.evaluation for judgement in self.judgements]
+            state["timesteps"] = np.array([judgement.timesteps for judgement in self.judgements])
+            state["episodes"] = np.array([len(evaluation.returns) for evaluation in evaluations])
+            state["evaluations"] = vars(pooled(*evaluations))
+        if self.best_parameters is not None:
             state["best_parameters"] = self.best_parameters.cpu()
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` gave."""
         self._rng.bit_generator.state = state["rng"]
-        self._judged_at, self._last_mean = state["judged_at"], state["last_mean"]
+        self._judged_at, self._last_mean, self.kept = state["judged_at"], state["last_mean"], state["kept"]
+        self.judgements = []
+        if "episodes" in state:
+            ends = np.cumsum(state["episodes"])[:-1]
+            columns = [np.split(state["evaluations"][field.name], ends) for field in dataclasses.fields(Evaluation)]
+            for timesteps, *parts in zip(state["timesteps"].tolist(), *columns, strict=True):
+                self.judgements.append(Judgement(timesteps, Evaluation(*parts)))
         if "best_parameters" in state:
-            columns = [state[f"best.{field.name}"] for field in dataclasses.fields(Evaluation)]
-            self.best = Evaluation(*columns)
             self.best_parameters = state["best_parameters"].to(self.dqn.device)
 
     def close(self) -> None:

@@ -34,14 +34,17 @@ class Scores:
     """The finished training episodes of a run."""
 
     def __init__(self) -> None:
+        self.timesteps: list[int] = []
+        """Of the run when each ended."""
         self.scores: list[float] = []
         self.playtimes: list[int] = []
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def add(self, finished: Finished) -> None:
-        """Append what a vector step ended."""
+    def add(self, finished: Finished, timesteps: int) -> None:
+        """Append what the vector step ended after which the run had made so many timesteps."""
+        self.timesteps += [timesteps] * len(finished.scores)
         self.scores += finished.scores
         self.playtimes += finished.playtimes
 
@@ -55,10 +58,15 @@ class Scores:
 
     def get_state(self) -> dict[str, np.ndarray]:
         """Every finished episode, for `set_state`."""
-        return {"scores": np.array(self.scores, np.float64), "playtimes": np.array(self.playtimes, np.int64)}
+        return {
+            "timesteps": np.array(self.timesteps, np.int64),
+            "scores": np.array(self.scores, np.float64),
+            "playtimes": np.array(self.playtimes, np.int64),
+        }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from what `get_state` gave."""
+        self.timesteps = state["timesteps"].tolist()
         self.scores, self.playtimes = state["scores"].tolist(), state["playtimes"].tolist()
 
 

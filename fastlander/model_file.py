@@ -7,6 +7,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 
 from fastlander import __version__
 from fastlander.config import Config
@@ -62,9 +63,17 @@ def load_model(directory: str | Path) -> tuple[QNetwork, Config]:
         raise InputError(f"{path} must be a safetensors file, got one that cannot be read ({error})") from None
     if "config" not in metadata:
         raise InputError(f"{path} must be a model saved by fastlander, got one without its settings")
-    config = Config.from_json(metadata["config"])
+    try:
+        config = Config.from_json(metadata["config"])
+    except InputError as error:
+        version = metadata.get("fastlander_version")
+        raise InputError(
+            f"{path} must have settings that fastlander {__version__} knows, got those of {version} ({error})"
+        ) from None
     weights = [tensor for name, tensor in sorted(tensors.items(), key=_layer_number) if name.endswith("weight")]
-    q_network = QNetwork(weights[0].shape[1], weights[-1].shape[0], [len(weight) for weight in weights[:-1]])
+    # A stream of its own for weights that are replaced at once: nobody's global one is drawn from.
+    hidden_sizes = [len(weight) for weight in weights[:-1]]
+    q_network = QNetwork(weights[0].shape[1], weights[-1].shape[0], hidden_sizes, generator=torch.Generator())
     q_network.load_state_dict(tensors)
     return q_network, config
 

@@ -107,7 +107,7 @@ class Run:
             solved = False
             if finished.scores:
                 episodes = len(self.scores)
-                self.scores.add(finished)
+                self.scores.add(finished, self.timesteps)
                 solved = self.judge.solved(self.scores, self.timesteps)
                 if crossings(episodes, len(self.scores), self.config.log_episodes):
                     self.log(directory)
@@ -210,12 +210,16 @@ class Run:
                 solved = self.judge.select(self.candidates.all(), self.timesteps)
             elif self.config.solved_by != "training":
                 solved = self.judge.judge(self.timesteps)
+        if self.judge.best is None and not interrupted:
+            self.judge.judge(self.timesteps)  # decides nothing any more, but everybody wants to know
         if self.timesteps > self._logged_at:
             self.log(directory)
         if self.judge.best_parameters is not None:
             self.dqn.q_network.flat.copy_(self.judge.best_parameters)
         agent = self.make_agent()
         directory.save_model(agent.q_net)
+        directory.save_episodes(self.scores, self.judge.judgements, self.judge.kept)
+        directory.save_report()
         return Result(
             agent=agent,
             solved=solved,

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -14,12 +14,23 @@ from filelock import FileLock, Timeout
 
 from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.config import Config
-from fastlander.metrics import MetricsRow
-from fastlander.model_file import MODEL_FILE, save_model
+from fastlander.evaluate import Evaluation
+from fastlander.metrics import MetricsRow, Scores
+from fastlander.model_file import MODEL_FILE, save_model, write_atomically
 from fastlander.q_network import QNetwork
+from fastlander.report import REPORT_FILE, report_page
+from fastlander.tables import (
+    EPISODE_COLUMNS,
+    EPISODES_FILE,
+    EVALUATION_COLUMNS,
+    EVALUATIONS_FILE,
+    METRICS_FILE,
+    evaluation_rows,
+    table,
+)
 from fastlander.validation import InputError
 
-CONFIG_FILE, METRICS_FILE, CHECKPOINT_DIRECTORY, LOCK_FILE = "config.json", "metrics.csv", "checkpoint", ".lock"
+CONFIG_FILE, CHECKPOINT_DIRECTORY, LOCK_FILE = "config.json", "checkpoint", ".lock"
 TENSORBOARD_DIRECTORY = "tensorboard"
 DECIDE_NOTHING = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
 """Settings that do not change what a run comes to."""
@@ -134,6 +145,21 @@ class RunDirectory:
         """Write model.safetensors, replacing an earlier one in one step."""
         with self._writing(MODEL_FILE):
             return save_model(self.path, q_network, self.config)
+
+    def save_episodes(self, scores: Scores, judgements: Sequence[tuple[int, Evaluation]], kept: int | None) -> None:
+        """Write episodes.csv, and evaluations.csv if there were any, replacing earlier ones."""
+        self._replace(EPISODES_FILE, table(EPISODE_COLUMNS, zip(*scores.get_state().values(), strict=True)))
+        if judgements:
+            self._replace(EVALUATIONS_FILE, table(EVALUATION_COLUMNS, evaluation_rows(judgements, kept)))
+
+    def save_report(self) -> None:
+        """Write report.html from the other files, if the policy was judged."""
+        if (self.path / EVALUATIONS_FILE).exists():
+            self._replace(REPORT_FILE, report_page(self.path).encode())
+
+    def _replace(self, name: str, content: bytes) -> None:
+        with self._writing(name):
+            write_atomically(self.path / name, content)
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[None]:

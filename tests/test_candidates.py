@@ -63,7 +63,8 @@ def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
         rounds.append((policies, seeds))
         # In the first round everybody gets the same: the order stands by what comes later.
         means = policies if len(rounds) > 1 else [200 + 0.01 * p for p in policies]
-        return [Evaluation(np.full(len(seeds), m), np.ones(len(seeds), int), np.ones(len(seeds)), None) for m in means]
+        ones = np.ones(len(seeds), int)
+        return [Evaluation(np.full(len(seeds), m), ones, ones, ones, np.array(seeds)) for m in means]
 
     monkeypatch.setattr("fastlander.judge.evaluate_all", faked)
     monkeypatch.setattr("fastlander.judge.pooled", lambda *both: both[-1])

@@ -63,6 +63,7 @@ def by_hand():
         playtimes=np.array([200, 80, 1000, 300]),
         last_rewards=np.array([100.0, -100.0, 0.3, 100.0]),
         terminated=np.array([True, True, False, True]),
+        seeds=np.array([3, 1, 4, 2]),
     )
 
 
@@ -78,7 +79,7 @@ def test_statistics_by_hand():
 
 
 def test_a_landing_is_the_last_reward_of_100_not_a_high_score():
-    cut_at_100 = Evaluation(np.array([300.0]), np.array([9]), np.array([100.0]), np.array([False]))
+    cut_at_100 = Evaluation(np.array([300.0]), np.array([9]), np.array([100.0]), np.array([False]), np.array([1]))
     assert not cut_at_100.landings.any()
 
 
@@ -93,7 +94,7 @@ def test_description():
 
 
 def test_one_episode_has_no_deviation():
-    one = Evaluation(np.array([1.0]), np.array([9]), np.array([1.0]), np.array([True]))
+    one = Evaluation(np.array([1.0]), np.array([9]), np.array([1.0]), np.array([True]), np.array([1]))
     assert np.isnan(one.std)
     assert "nan to nan" in describe("CartPole-v1", one)
 

@@ -37,7 +37,8 @@ def metrics(directory):
 
 
 def outcome(directory):
-    return (directory / "model.safetensors").read_bytes(), metrics(directory)
+    names = ("model.safetensors", "episodes.csv", "evaluations.csv")
+    return *((directory / name).read_bytes() for name in names), metrics(directory)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -39,7 +39,10 @@ def short_run(tmp_path_factory):
 
 def test_a_run_leaves_its_directory(short_run):
     directory = short_run.output_dir
-    assert sorted(os.listdir(directory)) == ["checkpoint", "config.json", "metrics.csv", "model.safetensors"]
+    assert sorted(os.listdir(directory)) == [
+        "checkpoint", "config.json", "episodes.csv", "evaluations.csv", "metrics.csv", "model.safetensors",
+        "report.html",
+    ]  # fmt: skip
     assert json.loads((directory / "config.json").read_text())["num_envs"] == 4
     assert Config.from_json((directory / "config.json").read_text()).seed == 0
 
@@ -211,7 +214,7 @@ def test_the_lecture_preset_runs_by_the_lecture_s_rule(tmp_path):
     config = Config.preset("lecture", num_envs=4, total_timesteps=6_000, output_dir=tmp_path / "run", progress=False)
     result = Trainer(config).run()
     assert result.updates == pytest.approx(1_000, abs=4)  # one per transition from a full buffer on
-    assert result.evaluation is None
+    assert len(result.evaluation.returns) == 100  # for the report; it decides nothing
     assert result.agent.eps == pytest.approx(0.995**result.agent.n_episode)
 
 
@@ -239,7 +242,7 @@ def test_a_pass_that_is_not_confirmed_does_not_count(tmp_path, monkeypatch):
         from fastlander.evaluate import Evaluation
 
         returns = np.full(len(seeds), float(next(means)))
-        return Evaluation(returns, np.ones(len(seeds), int), returns, np.ones(len(seeds), bool))
+        return Evaluation(returns, np.ones(len(seeds), int), returns, np.ones(len(seeds), bool), np.array(seeds))
 
     monkeypatch.setattr("fastlander.judge.evaluate", faked)
     result = train(tmp_path / "run", solved_score=200, eval_gate=-1e9, eval_interval=500, total_timesteps=50_000)
@@ -256,7 +259,7 @@ def test_the_best_judged_policy_is_what_is_kept(tmp_path, monkeypatch):
 
         seen.append(policy.__self__.q_network.flat.clone())
         returns = np.full(len(seeds), float(next(means)))
-        return Evaluation(returns, np.ones(len(seeds), int), returns, np.ones(len(seeds), bool))
+        return Evaluation(returns, np.ones(len(seeds), int), returns, np.ones(len(seeds), bool), np.array(seeds))
 
     monkeypatch.setattr("fastlander.judge.evaluate", faked)
     result = train(tmp_path / "run", eval_gate=-1e9, eval_interval=500, total_timesteps=50_000, max_episodes=70)

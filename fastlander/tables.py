@@ -1,0 +1,66 @@
+"""The tables of a run directory as CSV: metrics.csv, episodes.csv (training), evaluations.csv (greedy judgements)."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fastlander.evaluate import Evaluation
+from fastlander.validation import InputError
+
+METRICS_FILE, EPISODES_FILE, EVALUATIONS_FILE = "metrics.csv", "episodes.csv", "evaluations.csv"
+EPISODE_COLUMNS = ("timesteps", "score", "playtime")
+EVALUATION_COLUMNS = ("timesteps", "kept", "seed", "return", "playtime", "last_reward", "terminated")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A CSV file."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def evaluation_rows(judgements: Sequence[tuple[int, Evaluation]], kept: int | None) -> Iterable[tuple]:
+    """A row per judged episode; `kept` is 1 in those of the policy in model.safetensors."""
+    for k, (timesteps, e) in enumerate(judgements):
+        columns = (e.seeds, e.returns, e.playtimes, e.last_rewards, e.terminated.astype(int))
+        for row in zip(*(column.tolist() for column in columns), strict=True):
+            yield timesteps, int(k == kept), *row
+
+
+def read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    """The columns of a CSV file as float64 arrays, nan where a cell is empty. ValueError if it is no such table."""
+    try:
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in columns}
+    except OSError as error:
+        raise InputError(f"{path} must be a table of a run, got none ({error.strerror})") from None
+    except (KeyError, ValueError, TypeError):
+        raise InputError(f"{path} must have numbers in the columns {', '.join(columns)}, got others") from None
+
+
+def read_judgements(path: Path) -> tuple[list[tuple[int, Evaluation]], int]:
+    """What `evaluation_rows` wrote: every judgement with its timesteps, and which of them was kept."""
+    columns = read_table(path, EVALUATION_COLUMNS)
+    # A judgement ends where the timesteps change, or where those of the kept policy begin or end.
+    key = np.stack([columns["timesteps"], columns["kept"]])
+    begins = np.flatnonzero(np.any(key[:, 1:] != key[:, :-1], axis=0)) + 1
+    judgements, kept = [], None
+    for part in np.split(np.arange(key.shape[1]), begins):
+        returns, playtimes, last_rewards, terminated, seeds = (
+            columns[name][part] for name in ("return", "playtime", "last_reward", "terminated", "seed")
+        )
+        if len(part) and columns["kept"][part[0]]:
+            kept = len(judgements)
+        evaluation = Evaluation(
+            returns, playtimes.astype(np.int64), last_rewards, terminated.astype(bool), seeds.astype(np.int64)
+        )
+        judgements.append((int(columns["timesteps"][part[0]]) if len(part) else 0, evaluation))
+    if kept is None:
+        raise InputError(f"{path} must have episodes of the policy that was kept, got none")
+    return judgements, kept

@@ -1,0 +1,181 @@
+"""report.html in a real browser: headless Chromium, driven by Selenium."""
+
+import shutil
+import time
+
+import pytest
+
+from fastlander import Config, Trainer
+
+webdriver = pytest.importorskip("selenium.webdriver")
+ui = pytest.importorskip("selenium.webdriver.support.ui")
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+if not (BROWSER and DRIVER):
+    pytest.skip("needs chromium and chromedriver", allow_module_level=True)
+
+FLAGS = """
+--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars
+""".split()
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Of a run with the default settings, which ends when it is solved."""
+    directory = tmp_path_factory.mktemp("run") / "run"
+    assert Trainer(Config(seed=3, progress=False, output_dir=directory)).run().solved
+    return directory / "report.html"
+
+
+@pytest.fixture
+def page(driver, report):
+    show(driver, 1200, "light")
+    driver.get(report.as_uri())
+    yield driver
+    assert driver.get_log("browser") == []
+
+
+def show(driver, width, scheme):
+    """The size of the screen, and whether it is to be light or dark."""
+    mobile = {"width": width, "height": 900, "deviceScaleFactor": 2 if width < 600 else 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", mobile)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def find(driver, selector):
+    return driver.find_elements("css selector", selector)
+
+
+def wait(driver, condition, seconds=10):
+    return ui.WebDriverWait(driver, seconds, 0.02).until(condition)
+
+
+def readout(replay):
+    return replay.find_element("css selector", ".readout").text
+
+
+def step(replay):
+    return int(readout(replay).split()[1])
+
+
+def picture(driver, replay):
+    return driver.execute_script("return arguments[0].querySelector('canvas').toDataURL()", replay)
+
+
+def test_it_is_there_and_asks_for_nothing_else(page, report):
+    assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert len(find(page, ".replay canvas")) == 3
+    assert len(find(page, "figure svg path, figure svg rect")) > 5
+    assert report.stat().st_size < 1_000_000
+
+
+def test_it_plays_to_the_ground_and_again(page):
+    replay = find(page, ".replay")[0]
+    first, button = picture(page, replay), replay.find_element("css selector", "button")
+    ui.Select(replay.find_element("css selector", "select")).select_by_value("4")
+    assert button.get_attribute("aria-label") == "Play"
+    button.click()
+    wait(page, lambda _: step(replay) > 3)
+    assert button.get_attribute("aria-label") == "Pause"
+    assert picture(page, replay) != first
+    wait(page, lambda _: button.get_attribute("aria-label") == "Play", 30)
+    last = int(readout(replay).split()[3])
+    assert step(replay) == last
+    assert readout(replay).endswith(" · landed")
+    button.click()
+    wait(page, lambda _: step(replay) < last)
+    button.click()
+
+
+def test_it_pauses_and_keeps_still(page):
+    replay = find(page, ".replay")[1]
+    button = replay.find_element("css selector", "button")
+    button.click()
+    wait(page, lambda _: step(replay) > 0)
+    button.click()
+    at = step(replay)
+    time.sleep(0.2)
+    assert step(replay) == at
+
+
+def test_scrubbing_and_the_keys_move_it_a_step_at_a_time(page):
+    replay = find(page, ".replay")[2]
+    slider, canvas = (replay.find_element("css selector", name) for name in ("input", "canvas"))
+    page.execute_script("arguments[0].value = 17; arguments[0].oninput()", slider)
+    assert step(replay) == 17
+    seen = {picture(page, replay)}
+    for key, expected in (("ArrowRight", 18), ("ArrowRight", 19), ("ArrowLeft", 18), ("Home", 0), ("ArrowLeft", 0)):
+        page.execute_script("arguments[0].onkeydown(new KeyboardEvent('keydown', {key: arguments[1]}))", canvas, key)
+        assert step(replay) == expected
+        assert slider.get_attribute("value") == str(expected)
+        seen.add(picture(page, replay))
+    assert len(seen) == 4
+    page.execute_script("arguments[0].onkeydown(new KeyboardEvent('keydown', {key: 'End'}))", canvas)
+    assert readout(replay).split()[1] == readout(replay).split()[3]
+
+
+def test_what_was_landed_or_crashed_is_drawn_on_the_ground(page):
+    """The hull ends at most its own height and its legs' above the moon beneath it."""
+    heights = page.execute_script("""
+        return report.replays.map((trace) => {
+          const host = document.createElement("div"), replay = new Replay(host, trace);
+          const hull = replay.body(replay.last, 0), k = Math.min(Math.max(Math.floor(hull.x / 2), 0), 9);
+          const ground = trace.ground[k] + (trace.ground[k + 1] - trace.ground[k]) * (hull.x / 2 - k);
+          return [trace.outcome, hull.y - ground];
+        });
+    """)
+    assert len(heights) == 3
+    for outcome, height in heights:
+        if outcome in ("landed", "crashed"):
+            assert -0.3 < height < 1.2
+    assert heights[0][0] == heights[1][0] == "landed"
+
+
+def test_pointing_at_a_chart_tells_its_figures(page):
+    for figure in ("#curve", "#returns"):
+        svg, tip = find(page, f"{figure} svg")[0], find(page, f"{figure} .tip")[0]
+        assert not tip.is_displayed()
+        webdriver.ActionChains(page).move_to_element_with_offset(svg, 10, 0).perform()
+        assert tip.is_displayed()
+        assert tip.text.split()
+    assert "episode" in tip.text
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_narrow_screens_and_both_colour_schemes(page, width, scheme):
+    show(page, width, scheme)
+    page.refresh()
+    assert page.execute_script("return document.documentElement.scrollWidth") == width
+    background, ink = page.execute_script("""
+        const style = getComputedStyle(document.body);
+        return [style.backgroundColor, style.color].map((colour) => colour.match(/[0-9]+/g).map(Number));
+    """)
+    assert (sum(background) > 382) == (scheme == "light")
+    assert contrast(background, ink) > 7
+    charts = find(page, "figure svg")
+    assert all(240 <= chart.size["width"] <= width for chart in charts)
+
+
+def contrast(one, other):
+    """Contrast ratio of two colours (WCAG 2)."""
+
+    def luminance(colour):
+        linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
