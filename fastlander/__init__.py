@@ -21,6 +21,7 @@ _HOME = {
     "Result": "run",
     "Trainer": "trainer",
     "make_vec_env": "vector_env",
+    "replay": "render",
     "show": "render",
 }
 
@@ -35,6 +36,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "make_vec_env",
+    "replay",
     "show",
 ]
 
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from fastlander.dqn import DQN
     from fastlander.native_env import LunarLanderVectorEnv
     from fastlander.q_network import QNetwork
-    from fastlander.render import show
+    from fastlander.render import replay, show
     from fastlander.replay_buffer import ReplayBuffer
     from fastlander.run import Result
     from fastlander.trainer import Trainer

@@ -1,15 +1,11 @@
-"""What a run counts, and how it shows it: scores, rates, the live display, the lecture's lines."""
+"""What a run counts: scores and rates."""
 
-import sys
 import time
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fastlander.collector import Finished
-from fastlander.config import Config
 
 WINDOW = 100
 """Episodes in a running mean, as in the lecture."""
@@ -96,59 +92,3 @@ class Clock:
         rate = (timesteps - self._timesteps) / max(now - self._last, 1e-9)
         self._last, self._timesteps = now, timesteps
         return rate
-
-
-class ProgressDisplay:
-    """A live display on a terminal, the lecture's line elsewhere, nothing with `--no-progress`."""
-
-    def __init__(self, config: Config) -> None:
-        console = Console()
-        self._shown = config.progress
-        self._live: Progress | None = None
-        if config.progress and console.is_terminal:
-            self._live = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[status]}"),
-                TimeElapsedColumn(),
-                console=console,
-            )
-            self._task = self._live.add_task(config.env_id, total=config.total_timesteps, status="")
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._live:
-            self._live.stop()
-
-    def show(self, row: MetricsRow) -> None:
-        """Show a log point."""
-        if self._live:
-            status = (
-                f"{row.timesteps:,} steps  episode {row.episodes}  score {row.score_mean_100:.1f}  "
-                f"eps {row.epsilon:.3f}  {row.steps_per_second:,.0f} steps/s"
-            )
-            self._live.update(self._task, completed=row.timesteps, status=status)
-        elif self._shown:
-            print(
-                f"Episode {row.episodes}\tScore: {row.score_mean_100:.2f}\tPlaytime: {row.playtime_mean_100:.2f}\t"
-                f"n_eps: {row.epsilon}\tn_experiences: {row.timesteps}",
-                flush=True,
-            )
-
-    def say(self, line: str) -> None:
-        """Print a line above the display."""
-        if self._live:
-            self._live.console.print(line, highlight=False)
-        elif self._shown:
-            print(line, flush=True)
-
-    def warn(self, line: str) -> None:
-        """Say what went wrong, also with `--no-progress`: above the display, else on stderr."""
-        if self._live:
-            self.say(line)
-        else:
-            print(f"fastlander: {line}", file=sys.stderr, flush=True)

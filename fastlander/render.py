@@ -1,14 +1,23 @@
-"""Frames to a notebook animation."""
+"""What a notebook shows: `show` for frames, `replay` for a landing drawn from its states, without frames."""
 
-from collections.abc import Sequence
+import html
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
-from fastlander.validation import Count, InputError, check
+from fastlander.config import LANDER_IDS
+from fastlander.model_file import load_model
+from fastlander.page import build_page
+from fastlander.trace import trace
+from fastlander.validation import Count, InputError, Natural, check
 
 
-class FrameAnimation:
-    """An animation that a notebook shows when it is a cell's last expression; `html` is the player's markup."""
+class Markup:
+    """What a notebook shows when it is a cell's last expression; `html` is its markup."""
 
     def __init__(self, html: str) -> None:
         self.html = html
@@ -17,7 +26,7 @@ class FrameAnimation:
         return self.html
 
 
-def show(frames: Sequence[np.ndarray], jump: int = 10) -> FrameAnimation:
+def show(frames: Sequence[np.ndarray], jump: int = 10) -> Markup:
     """Every `jump`-th frame as a notebook animation with play, pause and scrub (matplotlib's `to_jshtml`).
 
     Args:
@@ -47,4 +56,56 @@ def show(frames: Sequence[np.ndarray], jump: int = 10) -> FrameAnimation:
         image.set_data(kept[i])
         return (image,)
 
-    return FrameAnimation(FuncAnimation(figure, update, frames=len(kept), interval=20 * jump).to_jshtml())
+    return Markup(FuncAnimation(figure, update, frames=len(kept), interval=20 * jump).to_jshtml())
+
+
+def replay(policy: Any, seed: int = 0) -> Markup:
+    """One greedy landing as a notebook widget: play, pause, scrub and speed, on a canvas; some tens of kB.
+
+    The episode is played on Gymnasium's own LunarLander-v3, without rendering it.
+
+    Args:
+        policy: an `Agent`, a `Result`, a torch module from 8 numbers to 4 action values, or the directory of a run.
+        seed: of the episode.
+
+    Raises:
+        ValueError: no such policy, or it is not for LunarLander.
+    """
+    seed = check("seed", Natural, seed)
+    greedy = _greedy(policy)
+    with closing(gym.make(LANDER_IDS[0])) as env:
+        landing = trace(env, greedy, seed)
+    values = {"title": f"LunarLander, seed {seed}", "data": landing.to_json()}
+    page = build_page("widget.html", ["replay.css"], ["replay.js", "widget.js"], values)
+    # A page in a frame: its script meets neither the notebook's nor that of another cell.
+    return Markup(
+        f'<iframe srcdoc="{html.escape(page)}" title="{values["title"]}" sandbox="allow-scripts" loading="lazy" '
+        'style="border:0;width:100%;max-width:620px;aspect-ratio:620/510"></iframe>'
+    )
+
+
+def _greedy(policy: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """float32[N, 8] -> int64[N], the action of the highest value, of anything that `replay` takes."""
+    if isinstance(policy, str | Path):
+        q_network, config = load_model(policy)
+        if config.env_id not in LANDER_IDS:
+            raise InputError(f"policy must be of a run on {LANDER_IDS[0]}, got one on {config.env_id!r}")
+        return q_network.greedy
+    network = getattr(policy, "agent", policy)
+    network = getattr(network, "q_net", network)
+    import torch
+
+    if not isinstance(network, torch.nn.Module):
+        raise InputError(f"policy must be an Agent, a Result, a torch module or a run directory, got {policy!r}")
+    device = next((parameter.device for parameter in network.parameters()), None)
+
+    def greedy(obs: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return network(torch.from_numpy(obs).to(device)).argmax(dim=1).cpu().numpy()
+
+    try:
+        greedy(np.zeros((1, 8), np.float32))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"policy must be a network of 8 inputs, got one that takes others ({reason})") from None
+    return greedy

@@ -20,8 +20,9 @@ from fastlander.evaluate import Evaluation
 from fastlander.exploration import epsilon_exponents
 from fastlander.flat_adam import FlatAdam
 from fastlander.judge import Judge
-from fastlander.metrics import Clock, MetricsRow, ProgressDisplay, Scores
+from fastlander.metrics import Clock, MetricsRow, Scores
 from fastlander.n_step import NStep
+from fastlander.progress import progress_display
 from fastlander.replay_buffer import ReplayBuffer, transition_fields
 from fastlander.rng import draw_seeds, spawn_streams
 from fastlander.run_directory import RunDirectory, RunFailed
@@ -81,7 +82,7 @@ class Run:
         seeds = draw_seeds(np.random.default_rng(streams.environment), env.num_envs)
         self.collector = Collector(env, seeds, self.act, self.n_step, self.buffer, self.learning)
         self.scores = Scores()
-        self.display = ProgressDisplay(config)
+        self.display = progress_display(config)
         self.clock = Clock()
         self.candidates = Candidates(config, self.dqn.q_network.flat)
         self.judge = Judge(config, self.dqn, self.display.say, self.clock, processors)

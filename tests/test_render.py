@@ -1,7 +1,14 @@
+import html
+import json
+import re
+
+import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
-from fastlander import show
+from fastlander import Agent, Config, QNetwork, Trainer, replay, show
+from fastlander.trace import trace
 
 
 def frames(count):
@@ -34,3 +41,51 @@ def test_no_state_of_pyplot_is_touched():
 def test_bad_input(arguments, line):
     with pytest.raises(ValueError, match=line):
         show(*arguments)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("run") / "run"
+    return Trainer(Config(num_envs=4, total_timesteps=500, eval_episodes=2, progress=False, output_dir=directory)).run()
+
+
+def landing_in(widget):
+    """The record that a widget's page draws."""
+    page = html.unescape(re.search(r'srcdoc="([^"]*)"', widget._repr_html_())[1])
+    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+
+
+def test_a_replay_is_the_landing_that_the_policy_flies(result):
+    expected = trace(gym.make("LunarLander-v3"), result.agent.q_net.greedy, 5).to_json()
+    plain = torch.nn.Sequential(*result.agent.q_net)
+    for policy in (result, result.agent, result.agent.q_net, plain, result.output_dir, str(result.output_dir)):
+        assert landing_in(replay(policy, seed=5)) == expected
+    assert landing_in(replay(result, seed=6)) != expected
+
+
+def test_a_replay_holds_no_pictures(result):
+    widget = replay(result)._repr_html_()
+    assert "image/png" not in widget
+    assert len(widget) < 60_000
+
+
+@pytest.mark.parametrize(
+    ("policy", "line"),
+    [
+        (7, "policy must be an Agent, a Result, a torch module or a run directory, got 7"),
+        ("nowhere", "directory must be a run directory with a model.safetensors, got 'nowhere'"),
+        (QNetwork(4, 2), "policy must be a network of 8 inputs, got one that takes others"),
+        (Agent(gym.make("CartPole-v1")), "policy must be a network of 8 inputs, got one that takes others"),
+    ],
+    ids=["number", "no directory", "network", "agent"],
+)
+def test_what_cannot_be_replayed(in_tmp, policy, line):
+    with pytest.raises(ValueError, match=re.escape(line)):
+        replay(policy)
+
+
+def test_a_run_on_another_environment_cannot_be_replayed(in_tmp):
+    settings = {"env_id": "CartPole-v1", "num_envs": 2, "total_timesteps": 300, "eval_episodes": 2, "progress": False}
+    Trainer(Config(**settings, output_dir="run")).run()
+    with pytest.raises(ValueError, match="policy must be of a run on LunarLander-v3, got one on 'CartPole-v1'"):
+        replay("run")
