@@ -11,6 +11,7 @@ COMMANDS = {
     "train": "train a DQN",
     "evaluate": "play greedy episodes with the policy of a run",
     "report": "write the page of a run, report.html",
+    "export": "write the policy of a run as ONNX",
     "record": "write greedy episodes of a run as GIF, MP4 or frames",
     "play": "watch greedy episodes of a run in a window",
     "verify": "compare the native lander with Gymnasium's on this machine",

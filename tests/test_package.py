@@ -19,8 +19,8 @@ physics.distance physics.time_of_impact physics.world
 pcg64 lander batch compile_notice seeding lander_interface render_state native_env vector_env
 replay_buffer n_step q_network flat_adam equations mirror torch_learner exploration matmul network_plan fused
 cpu_learner dqn agent collector model_file evaluate metrics candidates judge
-tables flight trace page render report progress checkpoint run_directory run trainer seeds
-command_line train record play verify warmup cli __main__
+tables flight trace page render report progress checkpoint run_directory run trainer seeds sb3
+command_line train export record play verify warmup cli __main__
 """.split()
 
 
