@@ -36,7 +36,7 @@ class LunarLanderVectorEnv(VectorEnv):
     kernels that step sixteen and more landers in one vector register (`fastlander.physics`);
     `python -m fastlander.verify` compares the two.
 
-    Example:
+    Examples:
         >>> import gymnasium as gym
         >>> env = gym.make_vec("fastlander:fastlander/LunarLander-v3", num_envs=16)
         >>> obs, info = env.reset(seed=0)
@@ -66,7 +66,9 @@ class LunarLanderVectorEnv(VectorEnv):
             num_threads: threads that share a step, awake for a tenth of a millisecond after it; they change no result.
             continuous: actions are two floats (main engine, side engines) instead of four choices.
             gravity: m/s^2, in (-12, 0).
-            enable_wind, wind_power, turbulence_power: as in Gymnasium.
+            enable_wind: as in Gymnasium.
+            wind_power: as in Gymnasium.
+            turbulence_power: as in Gymnasium.
             max_episode_steps: truncate episodes there; None is Gymnasium's 1,000, -1 is never.
             render_mode: None or "rgb_array".
 

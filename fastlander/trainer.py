@@ -20,7 +20,7 @@ from fastlander.vector_env import make_vec_env
 class Trainer:
     """Trains a DQN by a `Config`, in a loop over vector steps.
 
-    Example:
+    Examples:
         >>> result = Trainer(Config(num_envs=16)).run()
         >>> result.agent.q_net
     """
