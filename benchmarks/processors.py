@@ -17,7 +17,7 @@ MEASURE = """if True:
     import statistics, time
     import numpy as np
     from fastlander import LunarLanderVectorEnv
-    from fastlander.verify import GROUPS, compare
+    from fastlander.parity import GROUPS, compare
 
     start = time.perf_counter()
     LunarLanderVectorEnv(1).reset(seed=0)

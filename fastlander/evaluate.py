@@ -1,152 +1,26 @@
-"""Greedy episodes to returns: `evaluate` for a policy, `python -m fastlander.evaluate DIR` for a finished run."""
+"""`python -m fastlander.evaluate DIR`: greedy episodes of a finished run."""
 
-import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.config import LANDER_IDS, Backend, Config
-from fastlander.cpu_learner import FusedPolicy
-from fastlander.kernel_threads import available_processors
-from fastlander.model_file import load_model
-from fastlander.rng import draw_seeds
+from fastlander.config import Backend
 from fastlander.validation import Count, Natural, check
-from fastlander.vector_env import find_spec, make_vec_env
+
+if TYPE_CHECKING:
+    from fastlander.evaluation import Evaluation
 
 PROG = "fastlander evaluate"
-MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play at once
-FEWEST_ENVS = 32  # for one of several policies: with more, all would wait long for the last to finish its last episode
-MAX_THREADS = 4  # that step them
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What E episodes came to, in the order of their seeds."""
-
-    returns: np.ndarray  # float64[E], sum of rewards
-    playtimes: np.ndarray  # int64[E], steps
-    last_rewards: np.ndarray  # float64[E], reward of the final step
-    terminated: np.ndarray  # bool[E], ended by the environment; False: cut by the time limit
-    seeds: np.ndarray  # int64[E], what each episode was played from
-
-    @property
-    def mean(self) -> float:
-        """Mean return."""
-        return float(self.returns.mean())
-
-    @property
-    def std(self) -> float:
-        """Sample standard deviation of the returns; nan for a single episode."""
-        return float(self.returns.std(ddof=1)) if len(self.returns) > 1 else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95% confidence interval of the mean return (normal approximation; nan for a single episode)."""
-        half = statistics.NormalDist().inv_cdf(0.975) * self.std / len(self.returns) ** 0.5
-        return self.mean - half, self.mean + half
-
-    @property
-    def landings(self) -> np.ndarray:
-        """bool[E]: the lander came to rest, for which LunarLander's last reward is +100."""
-        return self.terminated & (self.last_rewards == 100)
-
-    @property
-    def crashes(self) -> np.ndarray:
-        """bool[E]: the lander crashed or flew out of sight, for which LunarLander's last reward is -100."""
-        return self.terminated & (self.last_rewards == -100)
-
-    @property
-    def timeouts(self) -> np.ndarray:
-        """bool[E]: cut by the time limit."""
-        return ~self.terminated
-
-
-def pooled(*evaluations: Evaluation) -> Evaluation:
-    """Several evaluations of one policy as one."""
-    columns = zip(*(vars(evaluation).values() for evaluation in evaluations), strict=True)
-    return Evaluation(*(np.concatenate(column) for column in columns))
-
-
-Policy = Callable[[np.ndarray], np.ndarray]
-"""float32[N, obs_size] -> int64[N], for any N."""
-
-
-def evaluate(policy: Policy, env: VectorEnv, seeds: list[int]) -> Evaluation:
-    """Play one episode per seed and record each; `evaluate_all` for one policy."""
-    return evaluate_all([policy], env, seeds)[0]
-
-
-def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -> list[Evaluation]:
-    """Have each policy play one episode per seed, all side by side, and record each episode.
-
-    Every episode that is begun is finished and counted: stopping at the first E to end would favour short ones.
-
-    Args:
-        policies: P of them.
-        env: N environments with autoreset DISABLED; the first N / P are the first policy's, and so on. N / P is at
-            most len(seeds).
-        seeds: E seeds; episode i of every policy is what the environment plays from seed i.
-    """
-    count, n = len(seeds), env.num_envs // len(policies)
-    evaluations = [
-        Evaluation(np.zeros(count), np.zeros(count, np.int64), np.zeros(count), np.zeros(count, bool), np.array(seeds))
-        for _ in policies
-    ]
-    # Which episode each environment plays; count and above: one too many, not recorded.
-    episode = np.tile(np.arange(n), len(policies))
-    begun, left = [n] * len(policies), len(policies) * count
-    returns, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
-    obs, _ = env.reset(seed=seeds[:n] * len(policies))
-    while left:
-        inputs = obs.astype(np.float32)
-        parts = [policy(inputs[k * n : (k + 1) * n]) for k, policy in enumerate(policies)]
-        obs, reward, terminated, truncated, _ = env.step(np.concatenate(parts))
-        returns += reward
-        playtimes += 1
-        ended = terminated | truncated
-        if not ended.any():
-            continue
-        new_seeds: list[int | None] = [None] * env.num_envs
-        for i in np.flatnonzero(ended):
-            k, j = i // n, episode[i]
-            if j < count:
-                evaluations[k].returns[j], evaluations[k].playtimes[j] = returns[i], playtimes[i]
-                evaluations[k].last_rewards[j], evaluations[k].terminated[j] = reward[i], terminated[i]
-                left -= 1
-            episode[i] = begun[k]
-            new_seeds[i] = seeds[begun[k]] if begun[k] < count else seeds[0]
-            begun[k] += 1
-        returns[ended], playtimes[ended] = 0, 0
-        obs, _ = env.reset(seed=new_seeds, options={"reset_mask": ended})
-    return evaluations
-
-
-def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: int | None = None) -> VectorEnv:
-    """Environments for `evaluate_all`, with their own time limit, or the training one where they have none.
-
-    processors: that may be used, which changes no result; None is all there are for this process.
-    """
-    limit = None if find_spec(config.env_id).max_episode_steps else config.max_episode_steps
-    native = config.env_id in LANDER_IDS and config.backend in (None, "native")
-    most = MAX_NATIVE_EVAL_ENVS if native else MAX_EVAL_ENVS
-    return make_vec_env(
-        config.env_id,
-        min(episodes, max(FEWEST_ENVS, most // policies) if policies > 1 else most) * policies,
-        backend=config.backend,
-        autoreset_mode=AutoresetMode.DISABLED,
-        max_episode_steps=limit,
-        **({"num_threads": min(MAX_THREADS, processors or available_processors())} if native else {}),
-    )
 
 
 def evaluate_run(
     directory: str | Path, episodes: int = 100, seed: int = 0, backend: Backend | None = None
-) -> tuple[str, Evaluation]:
+) -> "tuple[str, Evaluation]":
     """Greedy episodes of the policy a run left behind: (env id, evaluation).
 
     Args:
@@ -158,6 +32,11 @@ def evaluate_run(
     Raises:
         ValueError: there is no such policy, or a number is out of range.
     """
+    from fastlander.cpu_learner import FusedPolicy  # here, as --help does not wait for torch and numba
+    from fastlander.evaluation import evaluate, make_eval_env
+    from fastlander.model_file import load_model
+    from fastlander.rng import draw_seeds
+
     episodes = check("episodes", Count, episodes)
     seed = check("seed", Natural, seed)
     q_network, config = load_model(directory)
@@ -167,28 +46,6 @@ def evaluate_run(
     with closing(make_eval_env(config, episodes)) as env:
         seeds = draw_seeds(np.random.default_rng(seed), episodes)
         return config.env_id, evaluate(policy.greedy, env, seeds)
-
-
-def describe(env_id: str, evaluation: Evaluation) -> str:
-    """The evaluation in a few lines of text."""
-    low, high = evaluation.interval
-    lines = [
-        f"{'episodes':<22}{len(evaluation.returns)}",
-        f"{'mean return':<22}{evaluation.mean:.2f}",
-        f"{'standard deviation':<22}{evaluation.std:.2f}",
-        f"{'95% confidence':<22}{low:.2f} to {high:.2f}",
-        f"{'mean playtime':<22}{evaluation.playtimes.mean():.1f} steps",
-    ]
-    if env_id in LANDER_IDS:
-        lines += [_share("returns below 200", evaluation.returns < 200)]
-        lines += [_share("landings", evaluation.landings), _share("crashes", evaluation.crashes)]
-    else:
-        lines += [_share("terminations", evaluation.terminated)]
-    return "\n".join([*lines, _share("time-outs", evaluation.timeouts)])
-
-
-def _share(name: str, which: np.ndarray) -> str:
-    return f"{name:<22}{which.mean():.1%}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -207,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             backend: What steps them: the native lander, or Gymnasium's environments in one process (sync) or in one
                 each (async); None is what the run was trained on.
         """
+        from fastlander.evaluation import describe
+
         print(describe(*evaluate_run(directory, episodes, seed, backend)))
         return 0
 

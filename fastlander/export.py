@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlander.model_file import load_model
 from fastlander.validation import InputError
 
 PROG = "fastlander export"
@@ -31,6 +30,8 @@ def export_onnx(directory: str | Path, output: str | Path | None = None) -> Path
     Raises:
         ValueError: no such policy, an output that exists or cannot be written, or the extra fastlander[onnx] missing.
     """
+    from fastlander.model_file import load_model  # here, as --help does not wait for torch
+
     q_network, config = load_model(directory)
     path = Path(directory) / ONNX_FILE if output is None else Path(output)
     if path.exists():

@@ -11,7 +11,7 @@ from gymnasium.vector import VectorEnv
 
 from fastlander.config import Config
 from fastlander.dqn import DQN
-from fastlander.evaluate import Evaluation, evaluate, evaluate_all, make_eval_env, pooled
+from fastlander.evaluation import Evaluation, evaluate, evaluate_all, make_eval_env, pooled
 from fastlander.metrics import WINDOW, Clock, Scores
 from fastlander.rng import draw_seeds, spawn_streams
 from fastlander.vector_env import find_spec

@@ -1,42 +1,12 @@
-"""`python -m fastlander.report DIR`: a run as one self-contained page, report.html. Every finished run leaves one."""
+"""`python -m fastlander.report DIR`: report.html of a finished run, written again. Every run leaves one by itself."""
 
-import dataclasses
-import json
-import platform
 import sys
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import gymnasium as gym
-import numpy as np
-
-from fastlander import __version__
-from fastlander.config import LANDER_IDS, Config
-from fastlander.cpu_learner import FusedPolicy
-from fastlander.evaluate import Evaluation
-from fastlander.metrics import WINDOW
-from fastlander.model_file import load_model, write_atomically
-from fastlander.page import build_page
-from fastlander.q_network import QNetwork
-from fastlander.tables import (
-    EPISODE_COLUMNS,
-    EPISODES_FILE,
-    EVALUATIONS_FILE,
-    METRICS_FILE,
-    read_judgements,
-    read_table,
-)
-from fastlander.trace import Trace, trace
 from fastlander.validation import InputError
-from fastlander.vector_env import find_spec
 
 PROG = "fastlander report"
-REPORT_FILE = "report.html"
-MOST_DOTS, MOST_POINTS, MOST_BINS = 1500, 400, 60
-FEWEST_EPISODES = 10  # in a mean that is shown
-Z = 1.959964  # normal quantile of a two-sided 95% interval
 
 
 def write_report(directory: str | Path, output: str | Path | None = None) -> Path:
@@ -49,6 +19,9 @@ def write_report(directory: str | Path, output: str | Path | None = None) -> Pat
     Raises:
         ValueError: no run, one without evaluations, or an output that exists or cannot be written.
     """
+    from fastlander.model_file import write_atomically  # here, as --help does not wait for torch and numba
+    from fastlander.report_page import REPORT_FILE, report_page
+
     directory = Path(directory)
     path = directory / REPORT_FILE if output is None else Path(output)
     if output is not None and path.exists():
@@ -60,168 +33,6 @@ def write_report(directory: str | Path, output: str | Path | None = None) -> Pat
     except OSError as error:
         raise InputError(f"output must be writable, got {str(path)!r} ({error.strerror or error})") from None
     return path
-
-
-def report_page(directory: Path) -> str:
-    """The HTML of the report of the run in `directory`. ValueError if there is no such run, or it was not judged."""
-    q_network, config = load_model(directory)
-    if not (directory / EVALUATIONS_FILE).is_file():
-        raise InputError(
-            f"directory must be of a run with evaluations ({EVALUATIONS_FILE}), got {str(directory)!r}: "
-            "its policy was never judged"
-        )
-    judgements, kept = read_judgements(directory / EVALUATIONS_FILE)
-    evaluation = judgements[kept][1]
-    columns = ("timesteps", "episodes", "updates", "steps_per_second", "seconds")
-    metrics = read_table(directory / METRICS_FILE, columns)
-    episodes = read_table(directory / EPISODES_FILE, EPISODE_COLUMNS)
-    solved = find_spec(config.env_id).reward_threshold if config.solved_score is None else config.solved_score
-    replays = replays_of(q_network, evaluation) if config.env_id in LANDER_IDS else {}
-    values = {
-        "title": f"{config.env_id}, seed {config.seed}",
-        "lead": _lead(metrics, evaluation, solved),
-        "tiles": _tiles(config, metrics, evaluation),
-        "replays": [{"label": name, **vars(replay), "score": replay.score} for name, replay in replays.items()],
-        "episodes": f"{len(evaluation.returns):,}",
-        "window": WINDOW,
-        "solved": solved,
-        "spread": _spread(evaluation),
-        "settings": _settings(config),
-        "footer": f"Written by fastlander {__version__} with Python {platform.python_version()}, "
-        f"numpy {np.__version__}, Gymnasium {gym.__version__} on {platform.system()} {platform.machine()}.",
-        "data": {
-            "replays": [replay.to_json() for replay in replays.values()],
-            "curve": curve(episodes, judgements, solved),
-            "returns": histogram(evaluation.returns),
-        },
-    }
-    scripts = ["replay.js", "charts.js", "report.js"]
-    return build_page("report.html", ["replay.css", "report.css"], scripts, values)
-
-
-def replays_of(q_network: QNetwork, evaluation: Evaluation) -> dict[str, Trace]:
-    """The best, the median and the worst episode of an evaluation of a lander, flown again."""
-    order = np.argsort(evaluation.returns, kind="stable")
-    chosen = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
-    policy = FusedPolicy(q_network.sizes)
-    policy.load(q_network.flat.numpy())
-    with closing(gym.make(LANDER_IDS[0])) as env:
-        return {name: trace(env, policy.greedy, int(evaluation.seeds[i])) for name, i in chosen.items()}
-
-
-def curve(
-    episodes: dict[str, np.ndarray], judgements: Sequence[tuple[int, Evaluation]], solved: float | None
-) -> dict[str, Any]:
-    """What `web/charts.js` draws as the learning curve: some training episodes, running means, greedy judgements."""
-    timesteps, score = episodes["timesteps"], episodes["score"]
-    dots = _thinned(np.arange(len(score)), MOST_DOTS)
-    ends = _thinned(np.arange(FEWEST_EPISODES, len(score) + 1), MOST_POINTS)
-    windows = [score[max(0, end - WINDOW) : end] for end in ends]
-    mean = np.array([window.mean() for window in windows])
-    half = np.array([Z * window.std(ddof=1) / len(window) ** 0.5 for window in windows])
-    intervals = [e.interval if len(e.returns) > 1 else (e.mean, e.mean) for _, e in judgements]
-    greedy = {
-        "timesteps": [timesteps for timesteps, _ in judgements],
-        "mean": _rounded([e.mean for _, e in judgements]),
-        "low": _rounded([low for low, _ in intervals]),
-        "high": _rounded([high for _, high in intervals]),
-    }
-    lows = [*greedy["low"], *(mean - half), *np.percentile(score, [2])] if len(score) else greedy["low"]
-    highs = [*greedy["high"], *(mean + half), *score, *([] if solved is None else [solved])]
-    margin = 0.04 * (max(highs) - min(lows)) or 1.0
-    return {
-        "label": "Learning curve",
-        "xTitle": "timesteps",
-        "yTitle": "return",
-        "x": [0, int(max([*timesteps[-1:], *greedy["timesteps"], 1]))],
-        "y": [float(min(lows) - margin), float(max(highs) + margin)],
-        "data": {
-            "episodes": {"timesteps": timesteps[dots].astype(int).tolist(), "score": _rounded(score[dots])},
-            "training": {
-                "timesteps": timesteps[ends - 1].astype(int).tolist(),
-                "mean": _rounded(mean),
-                "low": _rounded(mean - half),
-                "high": _rounded(mean + half),
-            },
-            "greedy": greedy,
-            "solved": solved,
-        },
-    }
-
-
-def histogram(returns: np.ndarray) -> dict[str, Any]:
-    """What `web/charts.js` draws as the distribution of returns."""
-    edges = np.histogram_bin_edges(returns, "auto")
-    if len(edges) > MOST_BINS + 1:
-        edges = np.histogram_bin_edges(returns, MOST_BINS)
-    counts, _ = np.histogram(returns, edges)
-    return {
-        "label": "Distribution of returns",
-        "xTitle": "return",
-        "yTitle": "episodes",
-        "x": [float(edges[0]), float(edges[-1])],
-        "y": [0, int(counts.max())],
-        "data": {"edges": edges.tolist(), "counts": counts.tolist()},
-    }
-
-
-def _lead(metrics: dict[str, np.ndarray], evaluation: Evaluation, solved: float | None) -> str:
-    line = (
-        f"After {metrics['timesteps'][-1]:,.0f} steps in {metrics['seconds'][-1]:.1f} s the greedy policy has a mean "
-        f"return of {evaluation.mean:.1f} over {len(evaluation.returns):,} fresh episodes"
-    )
-    if solved is None:
-        return f"{line}."
-    return f"{line}, {'above' if evaluation.mean >= solved else 'below'} the {solved:g} that count as solved."
-
-
-def _tiles(config: Config, metrics: dict[str, np.ndarray], evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """Name, value and remark of each figure at the top."""
-    low, high = evaluation.interval
-    interval = f"95%: {low:.1f} to {high:.1f}" if len(evaluation.returns) > 1 else "a single episode"
-    tiles = [("Mean return", f"{evaluation.mean:.1f}", interval)]
-    if config.env_id in LANDER_IDS:
-        ends = f"crashes {evaluation.crashes.mean():.1%}, out of time {evaluation.timeouts.mean():.1%}"
-        tiles.append(("Landings", f"{evaluation.landings.mean():.1%}", ends))
-        tiles.append(("Returns below 200", f"{(evaluation.returns < 200).mean():.1%}", "of the greedy episodes"))
-    steps, rates = np.diff(metrics["timesteps"], prepend=0), metrics["steps_per_second"]
-    training = rates > 0  # a run that is resumed at its very end logs a row without a step
-    rate = steps[training].sum() / (steps[training] / rates[training]).sum()
-    updates = f"{metrics['episodes'][-1]:,.0f} episodes, {metrics['updates'][-1]:,.0f} updates of {config.batch_size}"
-    return [
-        *tiles,
-        ("Training steps", f"{metrics['timesteps'][-1]:,.0f}", updates),
-        ("Time", f"{metrics['seconds'][-1]:.1f} s", "training and judging, without imports"),
-        ("Speed", f"{rate:,.0f}", "steps per second, updates included"),
-    ]
-
-
-def _spread(evaluation: Evaluation) -> str:
-    fifth, half, most = np.percentile(evaluation.returns, [5, 50, 95])
-    return f"median {half:.1f}, middle 90% from {fifth:.1f} to {most:.1f}, lowest {evaluation.returns.min():.1f}"
-
-
-def _settings(config: Config) -> list[tuple[str, str, bool]]:
-    default = Config()
-    return [
-        (
-            field.name,
-            json.dumps(getattr(config, field.name)),
-            getattr(config, field.name) != getattr(default, field.name),
-        )
-        for field in dataclasses.fields(config)
-    ]
-
-
-def _thinned(indices: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of them, evenly, the last one among them."""
-    if len(indices) <= most:
-        return indices
-    return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
-
-
-def _rounded(values: Sequence[float] | np.ndarray) -> list[float]:
-    return [round(float(value), 2) for value in values]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

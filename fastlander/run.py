@@ -16,7 +16,7 @@ from fastlander.candidates import Candidates
 from fastlander.collector import Collector, Finished
 from fastlander.config import Config
 from fastlander.dqn import DQN
-from fastlander.evaluate import Evaluation
+from fastlander.evaluation import Evaluation
 from fastlander.exploration import epsilon_exponents
 from fastlander.flat_adam import FlatAdam
 from fastlander.judge import Judge

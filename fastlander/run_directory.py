@@ -14,11 +14,11 @@ from filelock import FileLock, Timeout
 
 from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.config import Config
-from fastlander.evaluate import Evaluation
+from fastlander.evaluation import Evaluation
 from fastlander.metrics import MetricsRow, Scores
 from fastlander.model_file import MODEL_FILE, save_model, write_atomically
 from fastlander.q_network import QNetwork
-from fastlander.report import REPORT_FILE, report_page
+from fastlander.report_page import REPORT_FILE, report_page
 from fastlander.tables import (
     EPISODE_COLUMNS,
     EPISODES_FILE,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlander.evaluate import Evaluation
+from fastlander.evaluation import Evaluation
 from fastlander.validation import InputError
 
 METRICS_FILE, EPISODES_FILE, EVALUATIONS_FILE = "metrics.csv", "episodes.csv", "evaluations.csv"

@@ -1,153 +1,13 @@
-"""A parity certificate: the native lander against Gymnasium's Box2D on this machine, byte for byte.
+"""`python -m fastlander.verify`: a certificate that the native lander is Gymnasium's on this machine, byte for byte."""
 
-`python -m fastlander.verify` plays whole episodes on both, with policies that reach every part of the physics.
-"""
-
-import importlib.metadata
-import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-import gymnasium as gym
-import numpy as np
-from gymnasium.envs.box2d.lunar_lander import heuristic
-from gymnasium.vector import AutoresetMode
-
-from fastlander.native_env import LunarLanderVectorEnv
 from fastlander.validation import Count, Natural, check
 
 PROG = "fastlander verify"
-PACKAGES = ("gymnasium", "box2d", "numpy", "numba", "llvmlite")
-
-Policy = Callable[[gym.Env, np.ndarray, int, np.random.Generator], Any]
-"""(environment, observation, seed of the episode, generator of the episode) -> action."""
-
-
-def random_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """Any action, and beyond the bounds where actions are continuous."""
-    if env.unwrapped.continuous:
-        return rng.uniform(-1.3, 1.3, 2).astype(np.float32)
-    return int(rng.integers(4))
-
-
-def heuristic_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """Gymnasium's hand-written landing."""
-    return heuristic(env.unwrapped, obs)
-
-
-def mixed_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """The heuristic with one action in six at random: hard landings, hops, slides."""
-    return (random_policy if rng.random() < 1 / 6 else heuristic_policy)(env, obs, seed, rng)
-
-
-def engine_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """One action all along, by seed: free fall, climbing out of sight, spinning."""
-    return seed % 4
-
-
-def ground_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """The heuristic down to the ground; there the legs are kept busy."""
-    return (random_policy if obs[6] or obs[7] else heuristic_policy)(env, obs, seed, rng)
-
-
-class Group(NamedTuple):
-    """Episodes of one kind."""
-
-    policy: Policy
-    share: float  # of the number of random episodes
-    settings: dict[str, Any]
-
-
-GROUPS = {
-    "random": Group(random_policy, 1, {}),
-    "heuristic": Group(heuristic_policy, 0.2, {}),
-    "mixed": Group(mixed_policy, 0.2, {}),
-    "one engine": Group(engine_policy, 0.1, {}),
-    "legs on ground": Group(ground_policy, 0.1, {}),
-    "continuous": Group(random_policy, 0.1, {"continuous": True}),
-    "continuous heuristic": Group(heuristic_policy, 0.05, {"continuous": True}),
-    "wind": Group(mixed_policy, 0.1, {"enable_wind": True}),
-    "strong wind": Group(random_policy, 0.1, {"enable_wind": True, "wind_power": 20.0, "turbulence_power": 2.0}),
-    "gravity -3": Group(mixed_policy, 0.05, {"gravity": -3.0}),
-    "gravity -11.5": Group(mixed_policy, 0.05, {"gravity": -11.5}),
-}
-
-
-@dataclass
-class Parity:
-    """What a comparison came to."""
-
-    episodes: int = 0
-    steps: int = 0
-    mismatches: int = 0  # episodes, each left at the first step that differs
-    first: str = ""  # where the first mismatch was
-
-
-def compare(group: Group, seeds: Sequence[int], num_envs: int, num_threads: int = 1) -> Parity:
-    """Play one episode per seed on both landers, `num_envs` at a time, and compare every step's bytes."""
-    result = Parity()
-    singles = [gym.make("LunarLander-v3", **group.settings) for _ in range(num_envs)]
-    native = LunarLanderVectorEnv(
-        num_envs, autoreset_mode=AutoresetMode.DISABLED, num_threads=num_threads, **group.settings
-    )
-    waiting = list(seeds)[::-1]
-    playing: list[int | None] = [None] * num_envs
-    obs = np.zeros((num_envs, 8), np.float32)
-    rngs = [np.random.default_rng(0)] * num_envs
-    steps = np.zeros(num_envs, int)
-
-    def begin(which: np.ndarray) -> None:
-        episode_seeds = [waiting.pop() if ends and waiting else None for ends in which]
-        native_obs, _ = native.reset(
-            seed=[0 if ends and s is None else s for ends, s in zip(which, episode_seeds, strict=True)],
-            options={"reset_mask": which},
-        )
-        for i in np.flatnonzero(which):
-            playing[i], steps[i] = episode_seeds[i], 0
-            if playing[i] is not None:
-                rngs[i] = np.random.default_rng(playing[i])
-                obs[i] = singles[i].reset(seed=playing[i])[0]
-                result.episodes += 1
-                note(i, obs[i].tobytes() == native_obs[i].tobytes())
-
-    def note(i: int, same: bool) -> None:
-        if not same:
-            result.mismatches += 1
-            result.first = result.first or f"seed {playing[i]}, step {steps[i]}"
-            playing[i] = None
-
-    idle = [0.0, 0.0] if native.continuous else 0
-    begin(np.ones(num_envs, bool))
-    while any(seed is not None for seed in playing):
-        actions = [idle if s is None else group.policy(singles[i], obs[i], s, rngs[i]) for i, s in enumerate(playing)]
-        native_obs, reward, terminated, truncated, _ = native.step(np.asarray(actions))
-        ended = terminated | truncated
-        for i in range(num_envs):
-            if playing[i] is None:
-                continue
-            obs[i], r, over, cut, _ = singles[i].step(actions[i])
-            steps[i] += 1
-            result.steps += 1
-            same = obs[i].tobytes() == native_obs[i].tobytes() and np.float64(r).tobytes() == reward[i].tobytes()
-            note(i, bool(same and over == terminated[i] and cut == truncated[i]))
-            if playing[i] is None:
-                ended[i] = True
-        if ended.any():
-            begin(ended)
-    native.close()
-    for env in singles:
-        env.close()
-    return result
-
-
-def environment() -> str:
-    """The versions and the C library this runs against, in a few lines."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    libc = " ".join(platform.libc_ver()) or "unknown C library"
-    return f"{versions}\nPython {platform.python_version()}, {libc}, {platform.machine()}, {platform.system()}"
 
 
 @dataclass(frozen=True)
@@ -173,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parse(Arguments, argv, PROG, hints)
         for name, hint in hints.items():
             check(name, hint, getattr(arguments, name))
+        from fastlander.parity import GROUPS, Parity, compare, environment  # here, as --help does not wait for numba
+
         print(environment())
         print(f"{'':<22}{'episodes':>9}{'steps':>11}{'mismatches':>12}")
         total = Parity()

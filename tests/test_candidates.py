@@ -55,7 +55,7 @@ class FakeDQN:
 
 
 def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
-    from fastlander.evaluate import Evaluation
+    from fastlander.evaluation import Evaluation
 
     rounds = []
 

@@ -405,7 +405,7 @@ def test_other_processors_code_gives_the_same_bytes(features, tmp_path):
     code = """if True:
         import sys, numpy as np
         from fastlander.batch import serve_steps
-        from fastlander.verify import GROUPS, compare
+        from fastlander.parity import GROUPS, compare
         parity = compare(GROUPS["mixed"], range(20), 16)
         assert parity.mismatches == 0 and parity.steps > 4000, parity
         assembly = "".join(serve_steps.inspect_asm().values())

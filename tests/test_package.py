@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import fastlander
+from fastlander import cli
 
 PACKAGE = pathlib.Path(fastlander.__file__).parent
 
@@ -18,9 +19,9 @@ physics.revolute_joint physics.contact_solver physics.island physics.island_gene
 physics.distance physics.time_of_impact physics.world
 pcg64 lander batch compile_notice seeding lander_interface render_state native_env vector_env
 replay_buffer n_step q_network flat_adam equations mirror torch_learner exploration matmul network_plan fused
-cpu_learner dqn agent collector model_file evaluate metrics candidates judge
-tables flight trace page render report progress checkpoint run_directory run trainer seeds sb3
-command_line train export record play verify warmup cli __main__
+cpu_learner dqn agent collector model_file evaluation metrics candidates judge
+tables flight trace page render report_page progress checkpoint run_directory run trainer seeds sb3 parity
+command_line train evaluate report export record play verify warmup cli __main__
 """.split()
 
 
@@ -50,10 +51,24 @@ def test_files_stay_small():
         assert len(path.read_text().splitlines()) <= 400, path.name
 
 
+HEAVY = "import sys; print([m for m in ('torch', 'numba', 'matplotlib', 'scipy', 'Box2D') if m in sys.modules])"
+
+
 @pytest.mark.parametrize("code", ["import fastlander", "import fastlander.train; fastlander.train.read_arguments([])"])
 def test_importing_and_parsing_load_nothing_heavy(code):
-    check = "import sys; print([m for m in ('torch', 'numba', 'matplotlib') if m in sys.modules])"
-    out = subprocess.run([sys.executable, "-c", f"{code}; {check}"], capture_output=True, text=True, check=True)
+    out = subprocess.run([sys.executable, "-c", f"{code}; {HEAVY}"], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_loads_nothing_heavy(command):
+    code = (
+        f"import contextlib, io, fastlander.{command} as command\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):\n"
+        "    command.main(['--help'])\n"
+        "assert 'usage' in text.getvalue()\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code + HEAVY], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 
 

@@ -10,12 +10,12 @@ from fastlander.batch import serve_steps, workspace_size
 from fastlander.kernel_threads import run_here
 from fastlander.lander import fire_engines
 from fastlander.native_env import LunarLanderVectorEnv
+from fastlander.parity import ground_policy, heuristic_policy, mixed_policy, random_policy
 from fastlander.physics import settings as s
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import solve_general
 from fastlander.physics.state import FORCE, GROUND_CONTACT, POSITION, SCRATCH_SIZE, VELOCITY, unpack, unpack_scratch
 from fastlander.physics.world import collide, solve_toi
-from fastlander.verify import ground_policy, heuristic_policy, mixed_policy, random_policy
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from fastlander import Config, LunarLanderVectorEnv, Trainer, cli
-from fastlander.evaluate import Evaluation, evaluate
+from fastlander.evaluation import Evaluation, evaluate
 from fastlander.physics.state import ORIGIN, POSITION, unpack
-from fastlander.report import curve, histogram, replays_of, write_report
+from fastlander.report import write_report
+from fastlander.report_page import curve, histogram, replays_of
 from fastlander.tables import EVALUATION_COLUMNS, evaluation_rows, read_judgements, read_table, table
 from fastlander.trace import trace
 

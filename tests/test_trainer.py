@@ -239,7 +239,7 @@ def test_a_pass_that_is_not_confirmed_does_not_count(tmp_path, monkeypatch):
     means = iter([300, 100, 300, 250])
 
     def faked(policy, env, seeds):
-        from fastlander.evaluate import Evaluation
+        from fastlander.evaluation import Evaluation
 
         returns = np.full(len(seeds), float(next(means)))
         return Evaluation(returns, np.ones(len(seeds), int), returns, np.ones(len(seeds), bool), np.array(seeds))
@@ -255,7 +255,7 @@ def test_the_best_judged_policy_is_what_is_kept(tmp_path, monkeypatch):
     means, seen = iter([10, 50, *[20] * 100]), []
 
     def faked(policy, env, seeds):
-        from fastlander.evaluate import Evaluation
+        from fastlander.evaluation import Evaluation
 
         seen.append(policy.__self__.q_network.flat.clone())
         returns = np.full(len(seeds), float(next(means)))

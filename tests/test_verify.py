@@ -1,18 +1,19 @@
 import numpy as np
 
-from fastlander import verify
-from fastlander.verify import GROUPS, compare, main
+from fastlander import parity
+from fastlander.parity import GROUPS, compare
+from fastlander.verify import main
 
 
 def test_every_group_agrees():
     for name, group in GROUPS.items():
-        parity = compare(group, range(3), 2)
-        assert (name, parity.episodes, parity.mismatches, parity.first) == (name, 3, 0, "")
-        assert parity.steps >= 3 * 20
+        got = compare(group, range(3), 2)
+        assert (name, got.episodes, got.mismatches, got.first) == (name, 3, 0, "")
+        assert got.steps >= 3 * 20
 
 
 def test_a_difference_is_found_and_named(monkeypatch, capsys):
-    native_step = verify.LunarLanderVectorEnv.step
+    native_step = parity.LunarLanderVectorEnv.step
 
     def wrong_step(self, actions):
         obs, *rest = native_step(self, actions)
@@ -22,8 +23,8 @@ def test_a_difference_is_found_and_named(monkeypatch, capsys):
         return obs, *rest
 
     wrong_step.calls = 0
-    monkeypatch.setattr(verify.LunarLanderVectorEnv, "step", wrong_step)
-    monkeypatch.setattr(verify, "GROUPS", {"random": GROUPS["random"]})
+    monkeypatch.setattr(parity.LunarLanderVectorEnv, "step", wrong_step)
+    monkeypatch.setattr(parity, "GROUPS", {"random": GROUPS["random"]})
     assert main(["--episodes", "2", "--num-envs", "1", "--seed", "7"]) == 1
     out = capsys.readouterr().out
     assert "first: seed 7, step 5" in out
@@ -31,7 +32,7 @@ def test_a_difference_is_found_and_named(monkeypatch, capsys):
 
 
 def test_the_certificate(monkeypatch, capsys):
-    monkeypatch.setattr(verify, "GROUPS", {"random": GROUPS["random"]})
+    monkeypatch.setattr(parity, "GROUPS", {"random": GROUPS["random"]})
     assert main(["--episodes", "3"]) == 0
     out = capsys.readouterr().out
     assert "gymnasium" in out
