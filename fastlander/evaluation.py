@@ -9,10 +9,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from fastlander.config import LANDER_IDS, Config
 from fastlander.kernel_threads import available_processors
+from fastlander.native_env import LunarLanderVectorEnv
 from fastlander.vector_env import find_spec, make_vec_env
 
-MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play at once
-FEWEST_ENVS = 32  # for one of several policies: with more, all would wait long for the last to finish its last episode
+MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play at once, for each policy
 MAX_THREADS = 4  # that step them
 
 
@@ -93,11 +93,17 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
     episode = np.tile(np.arange(n), len(policies))
     begun, left = [n] * len(policies), len(policies) * count
     returns, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
+    # The native lander lets those that have nothing left to play stand still; others have to play on.
+    rests = isinstance(env, LunarLanderVectorEnv)
+    playing, actions = np.ones(env.num_envs, bool), np.zeros(env.num_envs, np.int64)
     obs, _ = env.reset(seed=seeds[:n] * len(policies))
     while left:
         inputs = obs.astype(np.float32)
-        parts = [policy(inputs[k * n : (k + 1) * n]) for k, policy in enumerate(policies)]
-        obs, reward, terminated, truncated, _ = env.step(np.concatenate(parts))
+        for k, policy in enumerate(policies):
+            rows = k * n + np.flatnonzero(playing[k * n : (k + 1) * n])
+            if len(rows):
+                actions[rows] = policy(inputs[rows])
+        obs, reward, terminated, truncated, _ = env.step_some(actions, playing) if rests else env.step(actions)
         returns += reward
         playtimes += 1
         ended = terminated | truncated
@@ -111,10 +117,12 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
                 evaluations[k].last_rewards[j], evaluations[k].terminated[j] = reward[i], terminated[i]
                 left -= 1
             episode[i] = begun[k]
+            playing[i] = begun[k] < count or not rests
             new_seeds[i] = seeds[begun[k]] if begun[k] < count else seeds[0]
             begun[k] += 1
         returns[ended], playtimes[ended] = 0, 0
-        obs, _ = env.reset(seed=new_seeds, options={"reset_mask": ended})
+        if (ended & playing).any():
+            obs, _ = env.reset(seed=new_seeds, options={"reset_mask": ended & playing})
     return evaluations
 
 
@@ -128,7 +136,7 @@ def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: 
     most = MAX_NATIVE_EVAL_ENVS if native else MAX_EVAL_ENVS
     return make_vec_env(
         config.env_id,
-        min(episodes, max(FEWEST_ENVS, most // policies) if policies > 1 else most) * policies,
+        min(episodes, most) * policies,
         backend=config.backend,
         autoreset_mode=AutoresetMode.DISABLED,
         max_episode_steps=limit,

@@ -164,7 +164,11 @@ class LunarLanderVectorEnv(VectorEnv):
         """
         self._check_open()
         seeds = seed_list(seed, self.num_envs)
-        mask = self._all if not options or "reset_mask" not in options else self._check_mask(options["reset_mask"])
+        mask = (
+            self._all
+            if not options or "reset_mask" not in options
+            else self._check_mask("options['reset_mask']", options["reset_mask"])
+        )
         self._seed(seeds, mask)
         self._ready = True
         self._ended = self._ended & ~mask
@@ -201,6 +205,33 @@ class LunarLanderVectorEnv(VectorEnv):
             self._ended = self._none
         self._obs = obs.copy()  # what reset gives for landers that it leaves alone
         return obs, reward, terminated, truncated, infos
+
+    def step_some(
+        self, actions: Any, mask: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """`step` for the landers in `mask`, bool[N], alone; the others stand still and cost nothing.
+
+        Their rows are the observation they had, reward 0 and False. Gymnasium's environments cannot do this: it lets
+        an evaluation finish its last episodes without flying those landers on whose episodes are over.
+
+        Raises:
+            ValueError: as `step`; a mask of another shape or without a True, or autoreset that is not DISABLED.
+            AssertionError: the mask has a lander whose episode ended and that was not reset.
+        """
+        if not self._ready or self.autoreset_mode is not AutoresetMode.DISABLED:
+            self._check_open()
+            raise InputError("step_some must be called after reset, with autoreset_mode DISABLED")
+        mask = self._check_mask("mask", mask)
+        self._load(actions)
+        assert not (self._ended & mask).any(), (
+            f"episodes ended and were not reset: {np.flatnonzero(self._ended & mask)}"
+        )
+        obs, reward = self._obs.copy(), np.zeros(self.num_envs)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        self._run(mask, self._none, obs, reward, terminated, truncated)
+        self._ended = self._ended | terminated | truncated
+        self._obs = obs.copy()
+        return obs, reward, terminated, truncated, {}
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Gymnasium's frame of each lander's state, uint8[400, 600, 3], without the engines' particles."""
@@ -318,12 +349,12 @@ class LunarLanderVectorEnv(VectorEnv):
         if wrong >= 0:
             raise InputError(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
 
-    def _check_mask(self, mask: Any) -> np.ndarray:
+    def _check_mask(self, name: str, mask: Any) -> np.ndarray:
         if not isinstance(mask, np.ndarray) or mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
             got = f"{mask.dtype}{list(mask.shape)}" if isinstance(mask, np.ndarray) else type(mask).__name__
-            raise InputError(f"options['reset_mask'] must be a bool[{self.num_envs}] array, got {got}")
+            raise InputError(f"{name} must be a bool[{self.num_envs}] array, got {got}")
         if not mask.any():
-            raise InputError("options['reset_mask'] must have a True, got none")
+            raise InputError(f"{name} must have a True, got none")
         if not self._ready and not mask.all():
             raise InputError("reset must be called for all landers before it is called with a reset_mask")
         return mask

@@ -77,6 +77,58 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.parametrize("settings", [{}, {"continuous": True, "enable_wind": True}], ids=["discrete", "windy"])
+def test_landers_that_stand_still_miss_nothing(settings, num_threads):
+    """Each lander steps when a coin says so; its twin is an environment of its own, stepped as often."""
+    env = LunarLanderVectorEnv(40, autoreset_mode="Disabled", num_threads=num_threads, **settings)
+    twins = [gym.make("LunarLander-v3", **settings) for _ in range(40)]
+    obs, _ = env.reset(seed=3)
+    seen = [twin.reset(seed=3 + i)[0] for i, twin in enumerate(twins)]
+    rng, actions, over = np.random.default_rng(1), policy(env.continuous, 40), np.zeros(40, bool)
+    for k in range(300):
+        mask = (rng.random(40) < rng.choice([0.05, 0.5, 1.0])) & ~over
+        if not mask.any():
+            continue
+        action = next(actions)
+        obs, reward, terminated, truncated, _ = env.step_some(action, mask)
+        for i in range(40):
+            expected = (0.0, False, False)
+            if mask[i]:
+                seen[i], *expected, _ = twins[i].step(action[i])
+            assert obs[i].tobytes() == seen[i].tobytes()
+            assert (reward[i], terminated[i], truncated[i]) == tuple(expected)
+        over |= terminated | truncated
+        if k == 200:
+            env.reset(options={"reset_mask": over})
+            for i in np.flatnonzero(over):
+                seen[i], _ = twins[i].reset()
+            over[:] = False
+    assert over.any()
+    with pytest.raises(AssertionError, match="episodes ended and were not reset"):
+        env.step_some(next(actions), np.ones(40, bool))
+    env.close()
+
+
+def test_stepping_some_at_the_wrong_time_is_refused():
+    env = LunarLanderVectorEnv(3, autoreset_mode="Disabled")
+    mask = np.array([True, False, True])
+    with pytest.raises(ValueError, match="step_some must be called after reset, with autoreset_mode DISABLED"):
+        env.step_some([0, 0, 0], mask)
+    env.reset(seed=0)
+    for wrong, line in (
+        (np.zeros(3, bool), "mask must have a True, got none"),
+        (np.ones(2, bool), r"mask must be a bool\[3\] array, got bool\[2\]"),
+        ([True, False, True], r"mask must be a bool\[3\] array, got list"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            env.step_some([0, 0, 0], wrong)
+    other = LunarLanderVectorEnv(3)
+    other.reset(seed=0)
+    with pytest.raises(ValueError, match="with autoreset_mode DISABLED"):
+        other.step_some([0, 0, 0], mask)
+
+
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("mode", MODES)
 def test_settings_mean_what_they_mean_to_gymnasium(settings, mode):
