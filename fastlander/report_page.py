@@ -49,6 +49,8 @@ def report_page(directory: Path) -> str:
     evaluation = judgements[kept][1]
     columns = ("timesteps", "episodes", "updates", "steps_per_second", "seconds")
     metrics = read_table(directory / METRICS_FILE, columns)
+    if not len(metrics["timesteps"]):
+        raise InputError(f"{directory / METRICS_FILE} must have a row, got none")
     episodes = read_table(directory / EPISODES_FILE, EPISODE_COLUMNS)
     solved = find_spec(config.env_id).reward_threshold if config.solved_score is None else config.solved_score
     replays = replays_of(q_network, evaluation) if config.env_id in LANDER_IDS else {}

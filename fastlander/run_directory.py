@@ -12,6 +12,7 @@ from typing import Any, Self, TextIO
 
 from filelock import FileLock, Timeout
 
+from fastlander import __version__
 from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.config import Config
 from fastlander.evaluation import Evaluation
@@ -113,7 +114,8 @@ class RunDirectory:
         with contextlib.suppress(OSError):  # of a row that did not fit on the disk, which `log` has complained about
             self._metrics.close()
         if self._events is not None:
-            self._events.close()
+            with contextlib.suppress(OSError):
+                self._events.close()
         _unlock(self._lock)
 
     def log(self, row: MetricsRow) -> None:
@@ -122,9 +124,10 @@ class RunDirectory:
             self._writer.writerow("" if value is None else value for value in row)
             self._metrics.flush()
         if self._events is not None:
-            for name, value in row._asdict().items():
-                if value is not None and name != "timesteps":
-                    self._events.add_scalar(name, value, row.timesteps)
+            with self._writing(TENSORBOARD_DIRECTORY):
+                for name, value in row._asdict().items():
+                    if value is not None and name != "timesteps":
+                        self._events.add_scalar(name, value, row.timesteps)
 
     def checkpoint_due(self) -> bool:
         """Whether it is time for a checkpoint."""
@@ -204,7 +207,11 @@ def read_config(path: Path) -> Config:
         text = (path / CONFIG_FILE).read_text()
     except (OSError, UnicodeDecodeError):
         raise InputError(f"resume must be a run directory with a {CONFIG_FILE}, got {str(path)!r}") from None
-    return Config.from_json(text)
+    try:
+        return Config.from_json(text)
+    except InputError as error:
+        line = f"{path / CONFIG_FILE} must have settings that fastlander {__version__} knows, got others ({error})"
+        raise InputError(line) from None
 
 
 def _newest_state(directory: Path) -> dict[str, Any] | None:

@@ -148,6 +148,7 @@ def test_text_in_settings_cannot_break_the_page(result, tmp_path):
         ("unjudged", "directory must be of a run with evaluations (evaluations.csv), got 'unjudged'"),
         ("strange", "strange/evaluations.csv must have numbers in the columns timesteps, kept, seed, return"),
         ("unkept", "unkept/evaluations.csv must have episodes of the policy that was kept, got none"),
+        ("unlogged", "unlogged/metrics.csv must have a row, got none"),
         ("run --output taken", "output must be a new file, got 'taken', which exists"),
         (
             "newer",
@@ -156,11 +157,13 @@ def test_text_in_settings_cannot_break_the_page(result, tmp_path):
     ],
 )
 def test_what_cannot_be_reported(in_tmp, result, capsys, arguments, line):
-    for name in ("run", "unjudged", "strange", "unkept", "newer"):
+    for name in ("run", "unjudged", "strange", "unkept", "unlogged", "newer"):
         shutil.copytree(result.output_dir, name)
     os.unlink("unjudged/evaluations.csv")
     (in_tmp / "strange" / "evaluations.csv").write_text("timesteps,kept\n1,1\n")
     (in_tmp / "unkept" / "evaluations.csv").write_text(",".join(EVALUATION_COLUMNS) + "\n")
+    header, *_ = (in_tmp / "unlogged" / "metrics.csv").read_text().splitlines()
+    (in_tmp / "unlogged" / "metrics.csv").write_text(header + "\n")
     tensors, config = load_file("newer/model.safetensors"), {**json.loads(Config().to_json()), "wings": 2}
     save_file(tensors, "newer/model.safetensors", {"config": json.dumps(config), "fastlander_version": "9.0"})
     (in_tmp / "taken").write_text("precious")
