@@ -1,11 +1,11 @@
-"""report.html in a real browser: headless Chromium, driven by Selenium."""
+"""report.html and the notebook's widget in a real browser: headless Chromium, driven by Selenium."""
 
 import shutil
 import time
 
 import pytest
 
-from fastlander import Config, Trainer
+from fastlander import Config, Trainer, replay
 
 webdriver = pytest.importorskip("selenium.webdriver")
 ui = pytest.importorskip("selenium.webdriver.support.ui")
@@ -179,3 +179,20 @@ def contrast(one, other):
 
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
+
+
+def test_two_widgets_on_a_notebook_s_page_play_apart(page, report, tmp_path):
+    run = report.parent
+    path = tmp_path / "notebook.html"
+    path.write_text("<!doctype html><p>a cell</p>".join(replay(run, seed)._repr_html_() for seed in (1, 2)))
+    page.get(path.as_uri())
+    first, second = find(page, "iframe")
+    for frame, clicks in ((second, True), (first, False)):
+        page.switch_to.frame(frame)
+        (widget,) = find(page, ".replay")
+        wait(page, lambda _, widget=widget: readout(widget).startswith("step 0 of"))
+        if clicks:
+            widget.find_element("css selector", "button").click()
+            wait(page, lambda _, widget=widget: step(widget) > 0)
+        assert page.execute_script("return document.documentElement.scrollHeight <= window.innerHeight")
+        page.switch_to.default_content()
