@@ -1,11 +1,18 @@
 """`python -m fastlander.play DIR`: watch greedy episodes of a finished run in Gymnasium's window."""
 
+import os
 import sys
 from collections.abc import Sequence
 
-from fastlander.validation import Count, Natural, check
+from fastlander.validation import Count, InputError, Natural, check
 
 PROG = "fastlander play"
+
+
+def _check_screen() -> None:
+    """InputError where SDL would show its window to nobody, without a word."""
+    if sys.platform == "linux" and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))):
+        raise InputError("play needs a screen, and DISPLAY is not set; `fastlander record` writes a file instead")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,9 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             episodes: Episodes, one after the other.
             seed: Seed of the episodes, those that evaluate plays.
         """
+        check("episodes", Count, episodes)
+        check("seed", Natural, seed)
+        _check_screen()
         from fastlander.flight import Flight
 
-        flight = Flight(directory, check("episodes", Count, episodes), check("seed", Natural, seed), "human")
+        flight = Flight(directory, episodes, seed, "human")
         for _ in flight.frames():
             pass
         print("Returns " + ", ".join(f"{score:.1f}" for score in flight.returns))

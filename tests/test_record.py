@@ -86,3 +86,11 @@ def test_playing_needs_no_screen_of_its_own_to_be_tested(run, capsys, monkeypatc
     assert cli.main(["play", str(run), "--episodes", "1"]) == 0
     _, evaluation = evaluate_run(run, 1)
     assert capsys.readouterr().out == f"Returns {evaluation.mean:.1f}\n"
+
+
+def test_playing_without_a_screen_says_so(run, capsys, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert cli.main(["play", str(run)]) == 2
+    assert "play needs a screen, and DISPLAY is not set; `fastlander record` writes a file" in capsys.readouterr().err
