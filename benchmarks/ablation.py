@@ -18,6 +18,7 @@ CHANGES = {
     "preset": {},
     "no mirror augmentation": {"mirror_augmentation": False},
     "no double DQN": {"double_dqn": False},
+    "double DQN": {"double_dqn": True},
     "1-step returns": {"n_step": 1},
     "3-step returns": {"n_step": 3},
     "5-step returns": {"n_step": 5},
