@@ -1,6 +1,6 @@
 """Policies of one run that compete at its end: averages of the weights."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -11,6 +11,13 @@ CHECKPOINTS_FROM = 0.70  # share of the steps
 AVERAGE_FROM = 0.85
 FOLLOW_EVERY, FOLLOW_SHARE = 1_024, 0.03  # steps; of the distance: half of the weight lies in the last 24,000 steps
 AVERAGE_EVERY = 4_096  # steps
+
+
+class Candidate(NamedTuple):
+    """Parameters that might be the best of the run."""
+
+    timesteps: int  # of the run when they were taken
+    parameters: Tensor  # as `QNetwork.flat`
 
 
 class Candidates:
@@ -28,7 +35,7 @@ class Candidates:
         self._flat, self._count, self._total = flat, config.candidates, config.total_timesteps
         self._follower: Tensor | None = None
         self._mean, self._terms = flat.clone(), 0
-        self._kept: list[Tensor] = []
+        self._kept: list[Candidate] = []
 
     def look(self, before: int, after: int) -> None:
         """Note the parameters as they are, if the timesteps from `before` to `after` passed a point for that."""
@@ -42,24 +49,25 @@ class Candidates:
             self._terms += 1
             self._mean.lerp_(self._flat, 1 / self._terms)
         if self._checkpoints_at(after) > self._checkpoints_at(before):
-            self._kept.append(self._follower.clone())
+            self._kept.append(Candidate(after, self._follower.clone()))
 
-    def all(self) -> list[Tensor]:
-        """Every candidate: at least the parameters as they are."""
-        mean = [self._mean] if self._terms else []
-        return [*self._kept, *mean, self._flat.clone()]
+    def all(self, timesteps: int) -> list[Candidate]:
+        """Every candidate after so many timesteps: at least the parameters as they are."""
+        mean = [Candidate(timesteps, self._mean)] if self._terms else []
+        return [*self._kept, *mean, Candidate(timesteps, self._flat.clone())]
 
     def get_state(self) -> dict[str, Any]:
         """What was collected, for `set_state`."""
         follower = {} if self._follower is None else {"follower": self._follower.cpu().clone()}
-        kept = {f"kept.{k}": flat.cpu() for k, flat in enumerate(self._kept)}
-        return {**follower, **kept, "mean": self._mean.cpu().clone(), "terms": self._terms, "count": len(self._kept)}
+        kept = {f"kept.{k}": candidate.parameters.cpu() for k, candidate in enumerate(self._kept)}
+        times = [candidate.timesteps for candidate in self._kept]
+        return {**follower, **kept, "mean": self._mean.cpu().clone(), "terms": self._terms, "kept_at": times}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` gave."""
         device = self._flat.device
         self._follower = state["follower"].to(device) if "follower" in state else None
-        self._kept = [state[f"kept.{k}"].to(device) for k in range(state["count"])]
+        self._kept = [Candidate(after, state[f"kept.{k}"].to(device)) for k, after in enumerate(state["kept_at"])]
         self._mean, self._terms = state["mean"].to(device), state["terms"]
 
     def _checkpoints_at(self, timesteps: int) -> int:

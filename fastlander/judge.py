@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
+from fastlander.candidates import Candidate
 from fastlander.config import Config
 from fastlander.dqn import DQN
 from fastlander.evaluation import Evaluation, evaluate, evaluate_all, make_eval_env, pooled
@@ -109,7 +110,7 @@ class Judge:
             f"over {len(evaluation.returns)} fresh episodes after {timesteps:,} steps"
         )
 
-    def select(self, candidates: Sequence[torch.Tensor], timesteps: int) -> bool:
+    def select(self, candidates: Sequence[Candidate], timesteps: int) -> bool:
         """Keep the best candidate: whether it is solved, by episodes that had no part in the choice.
 
         All play the same fresh episodes; the best five of them play twice as many others; the best over both is judged
@@ -117,21 +118,22 @@ class Judge:
         """
         began, episodes = self.clock.seconds(), self.config.eval_episodes
         first = self._compete(candidates, episodes)
+        self.judgements += [Judgement(one.timesteps, e) for one, e in zip(candidates, first, strict=True)]
         best = sorted(range(len(candidates)), key=lambda i: -first[i].mean)[:FINALISTS]
         second = self._compete([candidates[i] for i in best], 2 * episodes)
         both = [pooled(first[i], others) for i, others in zip(best, second, strict=True)]
         chosen = max(range(len(best)), key=lambda k: both[k].mean)
         (evaluation,) = self._compete([candidates[best[chosen]]], 2 * episodes)
-        self._remember(timesteps, evaluation, candidates[best[chosen]], keep=True)
+        self._remember(timesteps, evaluation, candidates[best[chosen]].parameters, keep=True)
         self._say(f"best of {len(candidates)} candidates", evaluation, timesteps)
         self.clock.set_aside(self.clock.seconds() - began)
         return self.solved_score is not None and evaluation.mean >= self.solved_score
 
-    def _compete(self, candidates: Sequence[torch.Tensor], episodes: int) -> list[Evaluation]:
+    def _compete(self, candidates: Sequence[Candidate], episodes: int) -> list[Evaluation]:
         """Every candidate on the same fresh episodes."""
         seeds = draw_seeds(self._rng, episodes)
         with closing(make_eval_env(self.config, episodes, len(candidates), self._processors)) as env:
-            return evaluate_all([self.dqn.policy(flat) for flat in candidates], env, seeds)
+            return evaluate_all([self.dqn.policy(candidate.parameters) for candidate in candidates], env, seeds)
 
     def take_last_mean(self) -> float | None:
         """Mean return of the last judgement, if there was one since the last call."""

@@ -208,7 +208,7 @@ class Run:
         self.save_checkpoint(directory)
         if not solved and not interrupted:
             if self.config.candidates:
-                solved = self.judge.select(self.candidates.all(), self.timesteps)
+                solved = self.judge.select(self.candidates.all(self.timesteps), self.timesteps)
             elif self.config.solved_by != "training":
                 solved = self.judge.judge(self.timesteps)
         if self.judge.best is None and not interrupted:

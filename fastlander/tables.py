@@ -12,7 +12,7 @@ from fastlander.validation import InputError
 
 METRICS_FILE, EPISODES_FILE, EVALUATIONS_FILE = "metrics.csv", "episodes.csv", "evaluations.csv"
 EPISODE_COLUMNS = ("timesteps", "score", "playtime")
-EVALUATION_COLUMNS = ("timesteps", "kept", "seed", "return", "playtime", "last_reward", "terminated")
+EVALUATION_COLUMNS = ("judgement", "timesteps", "kept", "seed", "return", "playtime", "last_reward", "terminated")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
@@ -29,7 +29,7 @@ def evaluation_rows(judgements: Sequence[tuple[int, Evaluation]], kept: int | No
     for k, (timesteps, e) in enumerate(judgements):
         columns = (e.seeds, e.returns, e.playtimes, e.last_rewards, e.terminated.astype(int))
         for row in zip(*(column.tolist() for column in columns), strict=True):
-            yield timesteps, int(k == kept), *row
+            yield k, timesteps, int(k == kept), *row
 
 
 def read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
@@ -47,11 +47,9 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
 def read_judgements(path: Path) -> tuple[list[tuple[int, Evaluation]], int]:
     """What `evaluation_rows` wrote: every judgement with its timesteps, and which of them was kept."""
     columns = read_table(path, EVALUATION_COLUMNS)
-    # A judgement ends where the timesteps change, or where those of the kept policy begin or end.
-    key = np.stack([columns["timesteps"], columns["kept"]])
-    begins = np.flatnonzero(np.any(key[:, 1:] != key[:, :-1], axis=0)) + 1
+    begins = np.flatnonzero(np.diff(columns["judgement"])) + 1
     judgements, kept = [], None
-    for part in np.split(np.arange(key.shape[1]), begins):
+    for part in np.split(np.arange(len(columns["judgement"])), begins):
         returns, playtimes, last_rewards, terminated, seeds = (
             columns[name][part] for name in ("return", "playtime", "last_reward", "terminated", "seed")
         )

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fastlander import Config
-from fastlander.candidates import Candidates
+from fastlander.candidates import Candidate, Candidates
 from fastlander.judge import FINALISTS, Judge
 from fastlander.metrics import Clock
 
@@ -16,15 +16,17 @@ def drifting(total, stride, count=4):
     for after in times:
         flat.fill_(after)
         candidates.look(after - stride, after)
-    return candidates.all(), times
+    return candidates.all(times[-1]), times
 
 
 @pytest.mark.parametrize(("total", "stride"), [(400_000, 32), (400_000, 1_000), (300_000, 16)])
 def test_checkpoints_and_averages(total, stride):
     kept, times = drifting(total, stride)
-    *followers, mean, last = [float(flat[0]) for flat in kept]
+    *followers, mean, last = [float(flat[0]) for _, flat in kept]
     assert last == times[-1]
+    assert [after for after, _ in kept[-2:]] == [times[-1]] * 2
     expected = [total * (0.7 + 0.3 * k / 4) for k in (1, 2, 3, 4)]
+    assert [after for after, _ in kept[:-2]] == pytest.approx(expected, abs=stride)
     behind = np.array(expected) - followers
     assert (behind > 5_000).all()  # an average of the last ten thousands of steps
     assert (behind < 60_000).all()
@@ -34,7 +36,7 @@ def test_checkpoints_and_averages(total, stride):
 
 def test_what_is_kept_does_not_change_with_the_parameters():
     kept, _ = drifting(100_000, 100)
-    assert len({float(flat[0]) for flat in kept}) == len(kept) == 6
+    assert len({float(flat[0]) for _, flat in kept}) == len(kept) == 6
 
 
 def test_without_candidates_or_before_the_first_there_are_the_parameters_themselves():
@@ -42,7 +44,8 @@ def test_without_candidates_or_before_the_first_there_are_the_parameters_themsel
     for count in (0, 8):
         candidates = Candidates(Config(candidates=count, total_timesteps=10_000), flat)
         candidates.look(0, 100)
-        (only,) = candidates.all()
+        ((after, only),) = candidates.all(100)
+        assert after == 100
         assert torch.equal(only, flat)
         assert only is not flat
 
@@ -70,7 +73,8 @@ def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
     monkeypatch.setattr("fastlander.judge.pooled", lambda *both: both[-1])
     said = []
     judge = Judge(Config(eval_episodes=6), FakeDQN(), said.append, Clock())
-    candidates = [torch.tensor([float(v)]) for v in (210, 205, 290, 230, 120, 250, 240, 100)]
+    values = (210, 205, 290, 230, 120, 250, 240, 100)
+    candidates = [Candidate(100 * k, torch.tensor([float(v)])) for k, v in enumerate(values)]
     assert judge.select(candidates, 1_000)
     (first, a), (second, b), (last, c) = rounds
     assert first == [210, 205, 290, 230, 120, 250, 240, 100]
@@ -79,7 +83,9 @@ def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
     assert last == [290]
     assert [len(a), len(b), len(c)] == [6, 12, 12]
     assert len({*a, *b, *c}) == 30
-    assert judge.best_parameters is candidates[2]
+    assert judge.best_parameters is candidates[2].parameters
     assert judge.best.mean == judge.take_last_mean() == 290
     assert said == ["best of 8 candidates: mean 290.0 (95% 290.0 to 290.0) over 12 fresh episodes after 1,000 steps"]
-    assert not judge.select([torch.tensor([199.0])], 1_000)
+    assert [timesteps for timesteps, _ in judge.judgements] == [*range(0, 800, 100), 1_000]
+    assert judge.kept == 8
+    assert not judge.select([Candidate(1_000, torch.tensor([199.0]))], 1_000)

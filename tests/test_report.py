@@ -146,7 +146,10 @@ def test_text_in_settings_cannot_break_the_page(result, tmp_path):
     [
         ("nowhere", "directory must be a run directory with a model.safetensors, got 'nowhere'"),
         ("unjudged", "directory must be of a run with evaluations (evaluations.csv), got 'unjudged'"),
-        ("strange", "strange/evaluations.csv must have numbers in the columns timesteps, kept, seed, return"),
+        (
+            "strange",
+            "strange/evaluations.csv must have numbers in the columns judgement, timesteps, kept, seed, return",
+        ),
         ("unkept", "unkept/evaluations.csv must have episodes of the policy that was kept, got none"),
         ("unlogged", "unlogged/metrics.csv must have a row, got none"),
         ("run --output taken", "output must be a new file, got 'taken', which exists"),
@@ -160,7 +163,7 @@ def test_what_cannot_be_reported(in_tmp, result, capsys, arguments, line):
     for name in ("run", "unjudged", "strange", "unkept", "unlogged", "newer"):
         shutil.copytree(result.output_dir, name)
     os.unlink("unjudged/evaluations.csv")
-    (in_tmp / "strange" / "evaluations.csv").write_text("timesteps,kept\n1,1\n")
+    (in_tmp / "strange" / "evaluations.csv").write_text("judgement,timesteps,kept\n0,1,1\n")
     (in_tmp / "unkept" / "evaluations.csv").write_text(",".join(EVALUATION_COLUMNS) + "\n")
     header, *_ = (in_tmp / "unlogged" / "metrics.csv").read_text().splitlines()
     (in_tmp / "unlogged" / "metrics.csv").write_text(header + "\n")
@@ -182,7 +185,7 @@ def some_evaluation(rng, count):
 
 def test_judgements_come_back_as_they_were(tmp_path):
     rng = np.random.default_rng(0)
-    judgements = [(timesteps, some_evaluation(rng, count)) for timesteps, count in ((100, 3), (200, 4), (300, 1))]
+    judgements = [(timesteps, some_evaluation(rng, count)) for timesteps, count in ((100, 3), (200, 4), (200, 1))]
     for kept in range(3):
         path = tmp_path / f"{kept}.csv"
         path.write_bytes(table(EVALUATION_COLUMNS, evaluation_rows(judgements, kept)))
