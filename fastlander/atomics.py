@@ -28,3 +28,15 @@ def atomic_exchange(typing_context, array, index, value):
         return builder.atomic_rmw("xchg", _int64_pointer(context, builder, sig, args), value, "seq_cst")
 
     return types.int64(array, index, value), generate
+
+
+@intrinsic
+def atomic_replace(typing_context, array, index, old, new):
+    """array[index] = new for int64[...] if it is old, indivisibly: whether it was."""
+
+    def generate(context, builder, sig, args):
+        old, new = (context.cast(builder, args[k], sig.args[k], types.int64) for k in (2, 3))
+        pointer = _int64_pointer(context, builder, sig, args)
+        return builder.extract_value(builder.cmpxchg(pointer, old, new, "seq_cst", "seq_cst"), 1)
+
+    return types.boolean(array, index, old, new), generate

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.jit import inlined, part, shared, uncounted_kernel
-from fastlander.kernel_threads import falls_asleep, is_asked, note_done
+from fastlander.kernel_threads import falls_asleep, note_done, takes
 from fastlander.lander import Settings, blow, engine_powers, finish_step, fire_engines, observe, reset
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import friction_of, solve_general
@@ -251,7 +251,7 @@ def serve_steps(
     """`step_once`, as a serving kernel of `KernelThreads`."""
     looks = 0
     while True:
-        if is_asked(signal):
+        if takes(signal):
             step_once(
                 memory,
                 num_envs,

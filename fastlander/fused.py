@@ -10,7 +10,7 @@ import numpy as np
 from fastlander.config import Config
 from fastlander.flat_adam import NEGLIGIBLE
 from fastlander.jit import inlined, part, uncounted_kernel
-from fastlander.kernel_threads import falls_asleep, is_asked, note_done
+from fastlander.kernel_threads import falls_asleep, note_done, takes
 from fastlander.matmul import LANES, NO_FLOOR, product, transposed_product
 from fastlander.network_plan import pack_plain, pack_transposed, unpack_plan
 from fastlander.rng import next_below, next_uint64
@@ -326,7 +326,7 @@ def serve_updates(
     ring, batch = Ring(obs, action, reward, next_obs, discount), Rows(batch_action, batch_reward, batch_discount)
     looks = 0
     while True:
-        if is_asked(signal):
+        if takes(signal):
             plan, settings = unpack_plan(table), unpack_numbers(numbers)
             made, stored = np.int64(job[MADE]), np.int64(job[STORED])
             for k in range(np.int64(job[TO_MAKE])):

@@ -4,7 +4,7 @@ A serving kernel takes (signal, patience, *arguments) and looks like this:
 
     looks = 0
     while True:
-        if is_asked(signal):
+        if takes(signal):
             ...  # the work
             note_done(signal)
             looks = 0
@@ -13,6 +13,9 @@ A serving kernel takes (signal, patience, *arguments) and looks like this:
             if falls_asleep(signal):
                 return
             looks = 0
+
+Work that no thread has begun when the caller comes to wait for it, because other programs keep the processors busy, the
+caller does itself.
 """
 
 import atexit
@@ -24,19 +27,22 @@ from typing import Any
 
 import numpy as np
 
-from fastlander.atomics import atomic_exchange, atomic_load
+from fastlander.atomics import atomic_exchange, atomic_load, atomic_replace
 from fastlander.jit import inlined, uncounted_kernel
 
-# Words of a thread's signal, int64[3]: how often work was asked for, how often done, and whether the thread sleeps.
-ASKED, DONE, SLEEPS = 0, 1, 2
+# Words of a thread's signal, int64[4]: how often work was asked for, how often done, whether the thread sleeps, and how
+# often work was begun.
+ASKED, DONE, SLEEPS, BEGUN = 0, 1, 2, 3
 
 SHORT, LONG = 300_000, 3_000_000  # looks of patience: a tenth of a millisecond and a whole one, about
 
 
 @inlined
-def is_asked(signal):
-    """Whether there is work."""
-    return atomic_load(signal, ASKED) != atomic_load(signal, DONE)
+def takes(signal):
+    """Whether there is work that nobody has begun: then it is the caller's."""
+    asked = atomic_load(signal, ASKED)
+    # Not an exchange: who looked long ago must not begin work anew that somebody else has done since.
+    return atomic_load(signal, BEGUN) != asked and atomic_replace(signal, BEGUN, asked - 1, asked)
 
 
 @inlined
@@ -63,16 +69,25 @@ def ask(signal):
 
 @uncounted_kernel
 def await_all(signals):
-    """Come back when each thread, int64[threads, 3], has done all it was asked for."""
+    """-1 when each thread, int64[threads, 4], has done its work; or before, one whose work is the caller's now."""
     for k in range(len(signals)):
         signal = signals[k]
+        if takes(signal):
+            return k
         while atomic_load(signal, DONE) != atomic_load(signal, ASKED):
             pass
+    return -1
+
+
+@uncounted_kernel
+def note_done_here(signal):
+    """`note_done`, by the caller."""
+    note_done(signal)
 
 
 def run_here(serve: Callable[..., None], *arguments: Any) -> None:
     """The work of a serving kernel once, in the caller's thread."""
-    serve(np.array([1, 0, 0]), 0, *arguments)  # it is asked for once, was never done, and nothing is waited for
+    serve(np.array([1, 0, 0, 0]), 0, *arguments)  # it is asked for once, was never begun, and nothing is waited for
 
 
 class KernelThreads:
@@ -89,8 +104,8 @@ class KernelThreads:
 
     def __init__(self, serve: Callable[..., None], shares: Iterable[tuple[Any, ...]], patience: int = SHORT) -> None:
         shares = list(shares)
-        self._serve, self._patience = serve, patience
-        self._signals = np.zeros((len(shares), 3), np.int64)
+        self._serve, self._shares, self._patience = serve, shares, patience
+        self._signals = np.zeros((len(shares), 4), np.int64)
         self._wake = [threading.Semaphore(0) for _ in shares]
         self._closed = False
         self._signals[:, SLEEPS] = 1
@@ -113,7 +128,9 @@ class KernelThreads:
 
     def wait(self) -> None:
         """Come back when they have."""
-        await_all(self._signals)
+        while (k := await_all(self._signals)) >= 0:
+            run_here(self._serve, *self._shares[k])
+            note_done_here(self._signals[k])
 
     def close(self) -> None:
         """End the threads, as soon as they have run out of patience."""
