@@ -7,12 +7,14 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
-from tyro.conf import Positional as Positional
 
 from fastlander.validation import InputError, allowed
+
+Directory = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
+"""A command's argument: the directory of a run."""
 
 
 def parse(

@@ -50,11 +50,9 @@ def evaluate_run(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a printed evaluation; exit status 0, or 2 for bad input."""
-    from fastlander.command_line import Positional, exit_status, parse
+    from fastlander.command_line import Directory, exit_status, parse
 
-    def command(
-        directory: Positional[str], episodes: Count = 100, seed: Natural = 0, backend: Backend | None = None
-    ) -> int:
+    def command(directory: Directory, episodes: Count = 100, seed: Natural = 0, backend: Backend | None = None) -> int:
         """Play greedy episodes with the policy of a finished run and print how they went.
 
         Args:

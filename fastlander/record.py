@@ -110,10 +110,10 @@ def _ffmpeg():
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a file; exit status 0, or 2 for bad input."""
-    from fastlander.command_line import Positional, exit_status, parse
+    from fastlander.command_line import Directory, exit_status, parse
 
     def command(
-        directory: Positional[str], output: str | None = None, format: Format = "gif", episodes: Count = 1,
+        directory: Directory, output: str | None = None, format: Format = "gif", episodes: Count = 1,
         seed: Natural = 0,
     ) -> int:  # fmt: skip
         """Record greedy episodes of a finished run, as Gymnasium's own environment renders them.

@@ -37,9 +37,9 @@ def write_report(directory: str | Path, output: str | Path | None = None) -> Pat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a page; exit status 0, or 2 for bad input."""
-    from fastlander.command_line import Positional, exit_status, parse
+    from fastlander.command_line import Directory, exit_status, parse
 
-    def command(directory: Positional[str], output: str | None = None) -> int:
+    def command(directory: Directory, output: str | None = None) -> int:
         """Write report.html of a finished run: learning curve, returns, and replays of its best and worst landings.
 
         Args:

@@ -53,7 +53,7 @@ class RunDirectory:
     Made by `create` or `reopen`.
     """
 
-    def __init__(self, path: Path, config: Config, made: list[Path], lock: FileLock, metrics: TextIO) -> None:
+    def __init__(self, path: Path, config: Config, made: list[Path] | None, lock: FileLock, metrics: TextIO) -> None:
         self.path, self.config = path, config
         self._made, self._lock, self._metrics = made, lock, metrics
         self._writer = csv.writer(metrics)
@@ -102,7 +102,7 @@ class RunDirectory:
                 raise
         except OSError as error:
             raise _unwritable(path, error) from None
-        run = cls(path, config, [], lock, metrics)
+        run = cls(path, config, None, lock, metrics)
         if state is None:
             run._begin_metrics()
         return run, state
@@ -177,15 +177,18 @@ class RunDirectory:
             raise NotWritten(line) from None
 
     def discard(self) -> None:
-        """Take back everything this run wrote: it failed before there was anything to keep."""
+        """Take back everything this run wrote: it failed before there was anything to keep. A reopened one stays."""
         self._metrics.close()
         _unlock(self._lock)
+        if self._made is None:
+            return
         if self._events is not None:
             self._events.close()
             shutil.rmtree(self.path / TENSORBOARD_DIRECTORY, ignore_errors=True)
         for name in (CONFIG_FILE, METRICS_FILE, MODEL_FILE):
             (self.path / name).unlink(missing_ok=True)
-        remove_empty([*self._made, self.path / CHECKPOINT_DIRECTORY])
+        shutil.rmtree(self.path / CHECKPOINT_DIRECTORY, ignore_errors=True)
+        remove_empty(self._made)
 
     def _begin_metrics(self) -> None:
         self._writer.writerow(MetricsRow._fields)

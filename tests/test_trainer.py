@@ -296,6 +296,12 @@ def test_what_cannot_be_trained_leaves_nothing_behind(tmp_path, settings, line):
     assert os.listdir(tmp_path) == []
 
 
+def test_nothing_is_left_behind_though_a_checkpoint_was_due_already(tmp_path):
+    with pytest.raises(ValueError, match="finite rewards"):
+        train(tmp_path / "run", env_id="tests/LateNanReward-v0", checkpoint_interval=1e-9, learning_starts=2_000)
+    assert os.listdir(tmp_path) == []
+
+
 def test_bad_numbers_after_learning_keep_what_was_learned(tmp_path):
     with pytest.raises(ValueError, match="finite rewards"):
         train(tmp_path / "run", env_id="tests/LateNanReward-v0", learning_starts=50, batch_size=16, train_freq=8)
