@@ -1,5 +1,7 @@
 """`CpuLearner`: the memory around the fused kernels, sharing the parameters of a QNetwork and its optimizer."""
 
+from typing import Self
+
 import numpy as np
 import torch
 
@@ -25,6 +27,13 @@ class FusedPolicy:
         self._fit(1)
         # Of any plan for these sizes: the weights that a forward pass reads come first, the biases behind them.
         self._packed = int(Plan(*self._table).target_forward[0])
+
+    @classmethod
+    def of(cls, q_network: QNetwork) -> Self:
+        """The policy of a network on the CPU as it is now."""
+        policy = cls(q_network.sizes)
+        policy.load(q_network.flat.numpy())
+        return policy
 
     def load(self, flat: np.ndarray) -> None:
         """Act from now on by these parameters, float32[P] as `QNetwork.flat`; they are copied."""

@@ -79,8 +79,7 @@ class DQN:
 
     def network(self, flat: Tensor) -> QNetwork:
         """The network that these parameters, as `q_network.flat`, stand for when it acts: one on the CPU of its own."""
-        sizes = self.q_network.sizes
-        network = QNetwork(sizes[0], sizes[-1], sizes[1:-1], generator=torch.Generator())
+        network = QNetwork.blank(self.q_network.sizes)
         network.flat.copy_(flat)
         return both_ways(network) if self.config.mirror_acting else network
 
@@ -88,9 +87,7 @@ class DQN:
         """Greedy actions of `network`: float32[N, obs_size] -> int64[N]."""
         network = self.network(flat)
         if self.device.type == "cpu":
-            policy = FusedPolicy(network.sizes)
-            policy.load(network.flat.numpy())
-            return policy.greedy
+            return FusedPolicy.of(network).greedy
         return network.to(self.device).greedy
 
     @property

@@ -41,11 +41,9 @@ def evaluate_run(
     seed = check("seed", Natural, seed)
     q_network, config = load_model(directory)
     config = replace(config, backend=backend or config.backend)
-    policy = FusedPolicy(q_network.sizes)
-    policy.load(q_network.flat.numpy())
     with closing(make_eval_env(config, episodes)) as env:
         seeds = draw_seeds(np.random.default_rng(seed), episodes)
-        return config.env_id, evaluate(policy.greedy, env, seeds)
+        return config.env_id, evaluate(FusedPolicy.of(q_network).greedy, env, seeds)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,6 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from fastlander.config import LANDER_IDS, Config
 from fastlander.kernel_threads import available_processors
-from fastlander.native_env import LunarLanderVectorEnv
 from fastlander.vector_env import find_spec, make_vec_env
 
 MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play at once, for each policy
@@ -94,7 +93,7 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
     begun, left = [n] * len(policies), len(policies) * count
     returns, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
     # The native lander lets those that have nothing left to play stand still; others have to play on.
-    rests = isinstance(env, LunarLanderVectorEnv)
+    rests = hasattr(env, "step_some")
     playing, actions = np.ones(env.num_envs, bool), np.zeros(env.num_envs, np.int64)
     obs, _ = env.reset(seed=seeds[:n] * len(policies))
     while left:

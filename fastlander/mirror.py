@@ -38,7 +38,8 @@ def both_ways(q_network: QNetwork) -> QNetwork:
     One half of its hidden units sees the lander, the other half sees it in the mirror; each half is the given network,
     and the last layer takes the mean of what they say.
     """
-    wide = QNetwork(q_network.sizes[0], q_network.sizes[-1], [2 * size for size in q_network.sizes[1:-1]])
+    obs_size, *hidden_sizes, num_actions = q_network.sizes
+    wide = QNetwork.blank([obs_size, *(2 * size for size in hidden_sizes), num_actions])
     wide.flat.zero_()
     signs, order, actions = _mirror_constants(torch.device("cpu"), torch.float32)
     pairs = list(zip(q_network.layers(q_network.flat.cpu()), wide.layers(), strict=True))

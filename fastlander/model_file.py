@@ -7,7 +7,6 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
-import torch
 
 from fastlander import __version__
 from fastlander.config import Config
@@ -71,9 +70,7 @@ def load_model(directory: str | Path) -> tuple[QNetwork, Config]:
             f"{path} must have settings that fastlander {__version__} knows, got those of {version} ({error})"
         ) from None
     weights = [tensor for name, tensor in sorted(tensors.items(), key=_layer_number) if name.endswith("weight")]
-    # A stream of its own for weights that are replaced at once: nobody's global one is drawn from.
-    hidden_sizes = [len(weight) for weight in weights[:-1]]
-    q_network = QNetwork(weights[0].shape[1], weights[-1].shape[0], hidden_sizes, generator=torch.Generator())
+    q_network = QNetwork.blank([weights[0].shape[1], *(len(weight) for weight in weights)])
     q_network.load_state_dict(tensors)
     return q_network, config
 

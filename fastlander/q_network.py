@@ -71,6 +71,11 @@ class QNetwork(nn.Sequential):
         linears = self._modules_in_order[::2]
         return (linears[0].in_features, *(linear.out_features for linear in linears))
 
+    @classmethod
+    def blank(cls, sizes: Sequence[int]) -> Self:
+        """A network of these `sizes` whose weights are to be replaced: no global random stream is drawn from."""
+        return cls(sizes[0], sizes[-1], sizes[1:-1], generator=torch.Generator())
+
     def greedy(self, obs: np.ndarray) -> np.ndarray:
         """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
         with torch.no_grad():

@@ -80,8 +80,7 @@ def replays_of(q_network: QNetwork, evaluation: Evaluation) -> dict[str, Trace]:
     """The best, the median and the worst episode of an evaluation of a lander, flown again."""
     order = np.argsort(evaluation.returns, kind="stable")
     chosen = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
-    policy = FusedPolicy(q_network.sizes)
-    policy.load(q_network.flat.numpy())
+    policy = FusedPolicy.of(q_network)
     with closing(gym.make(LANDER_IDS[0])) as env:
         return {name: trace(env, policy.greedy, int(evaluation.seeds[i])) for name, i in chosen.items()}
 

@@ -9,7 +9,6 @@ import gymnasium as gym
 import numpy as np
 
 from fastlander.flight import fly
-from fastlander.lander import CHUNKS, FPS
 
 UNIT = 1000  # poses are whole millimetres and milliradians, which no screen can tell from the numbers behind them
 LEGS = (4, 8)  # added to the action in `events` where that leg of `LunarLander.legs` touches the ground
@@ -20,6 +19,7 @@ class Trace:
     """One episode of T steps; frame t shows the lander after t of them."""
 
     seed: int
+    fps: int  # steps per second of the lander's own time
     outcome: str  # landed, crashed, flew away or ran out of time
     ground: list[float]  # m, height of the moon at x = 0, 2, .. 20
     poses: np.ndarray  # int16[T + 1, 3 bodies, 3]: x, y in mm and angle in mrad of hull, leg and leg
@@ -37,7 +37,7 @@ class Trace:
             "seed": self.seed,
             "outcome": self.outcome,
             "score": self.score,
-            "fps": FPS,
+            "fps": self.fps,
             "ground": [round(height, 3) for height in self.ground],
             "poses": _base64(self.poses.astype("<i2")),
             "events": _base64(self.events),
@@ -66,9 +66,9 @@ def trace(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -
     scale[..., 2] = np.remainder(scale[..., 2] + np.pi * UNIT, 2 * np.pi * UNIT) - np.pi * UNIT  # a tumbling lander
     limits = np.iinfo(np.int16)
     ground = [polygon[0][1] for polygon in lander.sky_polys] + [lander.sky_polys[-1][1][1]]
-    assert len(ground) == CHUNKS
     return Trace(
         seed=seed,
+        fps=env.metadata["render_fps"],
         outcome=_outcome(end.terminated, end.reward, lander.game_over),
         ground=[float(height) for height in ground],
         poses=scale.round().clip(limits.min, limits.max).astype(np.int16),

@@ -220,3 +220,9 @@ def test_devices():
             ValueError, match="device must be auto or cpu where no CUDA device is available, got 'cuda'"
         ):
             DQN(Config(device="cuda"))
+
+
+def test_a_network_that_looks_both_ways_draws_from_no_global_stream():
+    dqn, before = DQN(Config(mirror_acting=True, candidates=1)), torch.get_rng_state()
+    dqn.network(dqn.q_network.flat)
+    assert torch.equal(before, torch.get_rng_state())

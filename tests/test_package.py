@@ -96,3 +96,9 @@ def test_no_global_random_state_is_used_but_by_the_agent_s_constructor():
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("np.random", "random"):
                 fine = node.attr in ("Generator", "PCG64", "SeedSequence", "default_rng")
                 assert fine or (path.name, node.attr) in allowed, f"{path.name}: {ast.unparse(node)}"
+
+
+def test_other_environments_do_not_wait_for_the_lander_s_kernels():
+    code = "import sys, fastlander.trainer; print([m for m in sys.modules if m.startswith('fastlander.physics')])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
