@@ -144,15 +144,11 @@ class Config:
             raise InputError(f"epsilon_end must be at most epsilon_start, got {got}")
         if self.backend == "native" and self.env_id not in LANDER_IDS:
             raise InputError(f"backend must be sync or async for env_id {self.env_id!r}, got native")
-        if self.mirror_augmentation and self.env_id not in LANDER_IDS:
-            raise InputError(
-                f"mirror_augmentation must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_IDS[0]})"
-            )
-
-        if self.mirror_acting and self.env_id not in LANDER_IDS:
-            raise InputError(
-                f"mirror_acting must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_IDS[0]})"
-            )
+        for name in ("mirror_augmentation", "mirror_acting"):
+            if getattr(self, name) and self.env_id not in LANDER_IDS:
+                raise InputError(
+                    f"{name} must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_IDS[0]})"
+                )
         if self.mirror_acting and not self.candidates:
             raise InputError("mirror_acting must be off without candidates (as --preset best has them), got True")
 

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -38,7 +39,7 @@ class Evaluation:
     @property
     def interval(self) -> tuple[float, float]:
         """95% confidence interval of the mean return (normal approximation; nan for a single episode)."""
-        half = statistics.NormalDist().inv_cdf(0.975) * self.std / len(self.returns) ** 0.5
+        half = half_interval(self.std, len(self.returns))
         return self.mean - half, self.mean + half
 
     @property
@@ -55,6 +56,18 @@ class Evaluation:
     def timeouts(self) -> np.ndarray:
         """bool[E]: cut by the time limit."""
         return ~self.terminated
+
+
+class Judgement(NamedTuple):
+    """One judgement of a greedy policy during a run."""
+
+    timesteps: int  # of the run when the policy was taken
+    evaluation: Evaluation
+
+
+def half_interval(std: float, count: int) -> float:
+    """Half of the 95% confidence interval of a mean of `count` samples (normal approximation)."""
+    return statistics.NormalDist().inv_cdf(0.975) * std / count**0.5
 
 
 def pooled(*evaluations: Evaluation) -> Evaluation:

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlander.validation import InputError
+from fastlander.validation import InputError, check_new, writing
 
 PROG = "fastlander export"
 ONNX_FILE = "model.onnx"
@@ -30,12 +29,10 @@ def export_onnx(directory: str | Path, output: str | Path | None = None) -> Path
     Raises:
         ValueError: no such policy, an output that exists or cannot be written, or the extra fastlander[onnx] missing.
     """
-    from fastlander.model_file import load_model  # here, as --help does not wait for torch
+    from fastlander.model_file import load_model, write_atomically  # here, as --help does not wait for torch
 
     q_network, config = load_model(directory)
-    path = Path(directory) / ONNX_FILE if output is None else Path(output)
-    if path.exists():
-        raise InputError(f"output must be a new file, got {str(path)!r}, which exists")
+    path = check_new(Path(directory) / ONNX_FILE if output is None else Path(output))
     try:
         import onnxruntime
         import onnxscript  # noqa: F401 (what torch.onnx needs)
@@ -45,29 +42,22 @@ def export_onnx(directory: str | Path, output: str | Path | None = None) -> Path
 
     plain = q_network[:]  # torch's exporter wants modules it knows
     obs = torch.randn(CHECKED_ROWS, q_network.sizes[0], generator=torch.Generator().manual_seed(0))
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _quiet():
-            program = torch.onnx.export(
-                plain, (obs[:2],), dynamo=True, input_names=["obs"], output_names=["values"],
-                dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
-            )  # fmt: skip
-        program.model.metadata_props["config"] = config.to_json()
-        program.save(temporary)
-        session = onnxruntime.InferenceSession(temporary.read_bytes(), providers=["CPUExecutionProvider"])
-        (values,) = session.run(None, {"obs": obs.numpy()})
-        with torch.no_grad():
-            expected = plain(obs).numpy()
-        worst = np.abs(values - expected).max() / np.abs(expected).max()
-        if not worst <= TOLERANCE:
-            raise RuntimeError(f"onnxruntime's values differ from torch's by {worst:.1e} of the largest")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"output must be writable, got {str(path)!r} ({error.strerror or error})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with _quiet():
+        program = torch.onnx.export(
+            plain, (obs[:2],), dynamo=True, input_names=["obs"], output_names=["values"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
+        )  # fmt: skip
+    program.model.metadata_props["config"] = config.to_json()
+    content = program.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (values,) = session.run(None, {"obs": obs.numpy()})
+    with torch.no_grad():
+        expected = plain(obs).numpy()
+    worst = np.abs(values - expected).max() / np.abs(expected).max()
+    if not worst <= TOLERANCE:
+        raise RuntimeError(f"onnxruntime's values differ from torch's by {worst:.1e} of the largest")
+    with writing(path):
+        write_atomically(path, content)
     return path
 
 

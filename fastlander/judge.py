@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 from fastlander.candidates import Candidate
 from fastlander.config import Config
 from fastlander.dqn import DQN
-from fastlander.evaluation import Evaluation, evaluate, evaluate_all, make_eval_env, pooled
+from fastlander.evaluation import Evaluation, Judgement, evaluate, evaluate_all, make_eval_env, pooled
 from fastlander.metrics import WINDOW, Clock, Scores
 from fastlander.rng import draw_seeds, spawn_streams
 from fastlander.vector_env import find_spec
@@ -21,13 +21,6 @@ GATE_WINDOW = 50
 """Training episodes whose mean score opens the gate to greedy judging."""
 FINALISTS = 5
 """Candidates that are judged a second time."""
-
-
-class Judgement(NamedTuple):
-    """One judgement of a greedy policy."""
-
-    timesteps: int  # when it was
-    evaluation: Evaluation
 
 
 class Judge:

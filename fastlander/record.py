@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from fastlander.validation import Count, InputError, Natural, check
+from fastlander.validation import Count, InputError, Natural, check, check_new, writing
 
 PROG = "fastlander record"
 Format = Literal["gif", "mp4", "frames"]
@@ -48,17 +48,13 @@ def record(
 
     flight = Flight(directory, episodes, seed, "rgb_array")
     name = "frames" if format == "frames" else f"flight.{format}"
-    path = Path(directory) / name if output is None else Path(output)
-    if path.exists():
-        raise InputError(f"output must be a new file, got {str(path)!r}, which exists")
+    path = check_new(Path(directory) / name if output is None else Path(output))
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
     write = {"gif": _write_gif, "mp4": _write_mp4, "frames": _write_frames}[format]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary, _shown(flight.frames(), progress), flight.frames_per_second)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"output must be writable, got {str(path)!r} ({error.strerror or error})") from None
+        with writing(path):
+            write(temporary, _shown(flight.frames(), progress), flight.frames_per_second)
+            os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):

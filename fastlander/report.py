@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastlander.validation import InputError
+from fastlander.validation import check_new, writing
 
 PROG = "fastlander report"
 
@@ -23,15 +23,10 @@ def write_report(directory: str | Path, output: str | Path | None = None) -> Pat
     from fastlander.report_page import REPORT_FILE, report_page
 
     directory = Path(directory)
-    path = directory / REPORT_FILE if output is None else Path(output)
-    if output is not None and path.exists():
-        raise InputError(f"output must be a new file, got {str(path)!r}, which exists")
+    path = directory / REPORT_FILE if output is None else check_new(Path(output))
     page = report_page(directory)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         write_atomically(path, page.encode())
-    except OSError as error:
-        raise InputError(f"output must be writable, got {str(path)!r} ({error.strerror or error})") from None
     return path
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from fastlander import __version__
 from fastlander.config import LANDER_IDS, Config
 from fastlander.cpu_learner import FusedPolicy
-from fastlander.evaluation import Evaluation
+from fastlander.evaluation import Evaluation, Judgement, half_interval
 from fastlander.metrics import WINDOW
 from fastlander.model_file import load_model
 from fastlander.page import build_page
@@ -34,7 +34,6 @@ from fastlander.vector_env import find_spec
 REPORT_FILE = "report.html"
 MOST_DOTS, MOST_POINTS, MOST_BINS = 1500, 400, 60
 FEWEST_EPISODES = 10  # in a mean that is shown
-Z = 1.959964  # normal quantile of a two-sided 95% interval
 
 
 def report_page(directory: Path) -> str:
@@ -85,16 +84,14 @@ def replays_of(q_network: QNetwork, evaluation: Evaluation) -> dict[str, Trace]:
         return {name: trace(env, policy.greedy, int(evaluation.seeds[i])) for name, i in chosen.items()}
 
 
-def curve(
-    episodes: dict[str, np.ndarray], judgements: Sequence[tuple[int, Evaluation]], solved: float | None
-) -> dict[str, Any]:
+def curve(episodes: dict[str, np.ndarray], judgements: Sequence[Judgement], solved: float | None) -> dict[str, Any]:
     """What `web/charts.js` draws as the learning curve: some training episodes, running means, greedy judgements."""
     timesteps, score = episodes["timesteps"], episodes["score"]
     dots = _thinned(np.arange(len(score)), MOST_DOTS)
     ends = _thinned(np.arange(FEWEST_EPISODES, len(score) + 1), MOST_POINTS)
     windows = [score[max(0, end - WINDOW) : end] for end in ends]
     mean = np.array([window.mean() for window in windows])
-    half = np.array([Z * window.std(ddof=1) / len(window) ** 0.5 for window in windows])
+    half = np.array([half_interval(window.std(ddof=1), len(window)) for window in windows])
     intervals = [e.interval if len(e.returns) > 1 else (e.mean, e.mean) for _, e in judgements]
     greedy = {
         "timesteps": [timesteps for timesteps, _ in judgements],

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from fastlander import __version__
 from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.config import Config
-from fastlander.evaluation import Evaluation
+from fastlander.evaluation import Judgement
 from fastlander.metrics import MetricsRow, Scores
 from fastlander.model_file import MODEL_FILE, save_model, write_atomically
 from fastlander.q_network import QNetwork
@@ -149,7 +149,7 @@ class RunDirectory:
         with self._writing(MODEL_FILE):
             return save_model(self.path, q_network, self.config)
 
-    def save_episodes(self, scores: Scores, judgements: Sequence[tuple[int, Evaluation]], kept: int | None) -> None:
+    def save_episodes(self, scores: Scores, judgements: Sequence[Judgement], kept: int | None) -> None:
         """Write episodes.csv, and evaluations.csv if there were any, replacing earlier ones."""
         self._replace(EPISODES_FILE, table(EPISODE_COLUMNS, zip(*scores.get_state().values(), strict=True)))
         if judgements:

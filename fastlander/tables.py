@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlander.evaluation import Evaluation
+from fastlander.evaluation import Evaluation, Judgement
 from fastlander.validation import InputError
 
 METRICS_FILE, EPISODES_FILE, EVALUATIONS_FILE = "metrics.csv", "episodes.csv", "evaluations.csv"
@@ -24,7 +24,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     return text.getvalue().encode()
 
 
-def evaluation_rows(judgements: Sequence[tuple[int, Evaluation]], kept: int | None) -> Iterable[tuple]:
+def evaluation_rows(judgements: Sequence[Judgement], kept: int | None) -> Iterable[tuple]:
     """A row per judged episode; `kept` is 1 in those of the policy in model.safetensors."""
     for k, (timesteps, e) in enumerate(judgements):
         columns = (e.seeds, e.returns, e.playtimes, e.last_rewards, e.terminated.astype(int))
@@ -44,7 +44,7 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
         raise InputError(f"{path} must have numbers in the columns {', '.join(columns)}, got others") from None
 
 
-def read_judgements(path: Path) -> tuple[list[tuple[int, Evaluation]], int]:
+def read_judgements(path: Path) -> tuple[list[Judgement], int]:
     """What `evaluation_rows` wrote: every judgement with its timesteps, and which of them was kept."""
     columns = read_table(path, EVALUATION_COLUMNS)
     begins = np.flatnonzero(np.diff(columns["judgement"])) + 1
@@ -58,7 +58,7 @@ def read_judgements(path: Path) -> tuple[list[tuple[int, Evaluation]], int]:
         evaluation = Evaluation(
             returns, playtimes.astype(np.int64), last_rewards, terminated.astype(bool), seeds.astype(np.int64)
         )
-        judgements.append((int(columns["timesteps"][part[0]]) if len(part) else 0, evaluation))
+        judgements.append(Judgement(int(columns["timesteps"][part[0]]) if len(part) else 0, evaluation))
     if kept is None:
         raise InputError(f"{path} must have episodes of the policy that was kept, got none")
     return judgements, kept
