@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks.peers import ScriptedDQN
 from fastlander import Config
+from fastlander.environments import make_vec_env
 from fastlander.run import Run
 from fastlander.trainer import one_torch_thread
-from fastlander.vector_env import make_vec_env
 
 SIZES = [16, 64, 256, 1024, 4096]
 PER_UPDATE = 32

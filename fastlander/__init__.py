@@ -8,8 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastlander.registration import register
-
-__version__ = "0.1.0"
+from fastlander.version import __version__
 
 _HOME = {
     "Agent": "agent",
@@ -20,7 +19,7 @@ _HOME = {
     "ReplayBuffer": "replay_buffer",
     "Result": "run",
     "Trainer": "trainer",
-    "make_vec_env": "vector_env",
+    "make_vec_env": "environments",
     "replay": "render",
     "show": "render",
 }
@@ -44,13 +43,13 @@ if TYPE_CHECKING:
     from fastlander.agent import Agent
     from fastlander.config import Config
     from fastlander.dqn import DQN
+    from fastlander.environments import make_vec_env
     from fastlander.native_env import LunarLanderVectorEnv
     from fastlander.q_network import QNetwork
     from fastlander.render import replay, show
     from fastlander.replay_buffer import ReplayBuffer
     from fastlander.run import Result
     from fastlander.trainer import Trainer
-    from fastlander.vector_env import make_vec_env
 
 
 register()

@@ -14,8 +14,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-from fastlander import __version__
 from fastlander.validation import InputError
+from fastlander.version import __version__
 
 TENSORS_FILE, ARRAYS_FILE, STATE_FILE = "weights.safetensors", "arrays.npz", "state.json"
 FORMAT = 1

@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from fastlander import __version__
+from fastlander.version import __version__
 
 COMMANDS = {
     "train": "train a DQN",

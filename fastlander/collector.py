@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from fastlander.environments import final_observations
 from fastlander.n_step import NStep, check_finite
 from fastlander.replay_buffer import ReplayBuffer
-from fastlander.vector_env import final_observations
 
 
 class Finished(NamedTuple):

@@ -12,7 +12,7 @@ from fastlander.kernel_threads import LONG, KernelThreads, run_here
 from fastlander.network_plan import Plan, make_memory, make_plan
 from fastlander.q_network import QNetwork
 from fastlander.replay_buffer import ReplayBuffer
-from fastlander.rng import kernel_state
+from fastlander.streams import kernel_state
 
 
 class FusedPolicy:

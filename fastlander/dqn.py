@@ -16,7 +16,7 @@ from fastlander.kernel_threads import available_processors
 from fastlander.mirror import MIRROR_ACTIONS, MIRROR_SIGNS, both_ways
 from fastlander.q_network import QNetwork
 from fastlander.replay_buffer import ReplayBuffer, Transition
-from fastlander.rng import spawn_streams
+from fastlander.streams import spawn_streams
 from fastlander.torch_learner import TorchLearner
 from fastlander.validation import InputError
 

@@ -35,7 +35,7 @@ def evaluate_run(
     from fastlander.cpu_learner import FusedPolicy  # here, as --help does not wait for torch and numba
     from fastlander.evaluation import evaluate, make_eval_env
     from fastlander.model_file import load_model
-    from fastlander.rng import draw_seeds
+    from fastlander.streams import draw_seeds
 
     episodes = check("episodes", Count, episodes)
     seed = check("seed", Natural, seed)
@@ -48,7 +48,7 @@ def evaluate_run(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a printed evaluation; exit status 0, or 2 for bad input."""
-    from fastlander.command_line import Directory, exit_status, parse
+    from fastlander.arguments import Directory, exit_status, parse
 
     def command(directory: Directory, episodes: Count = 100, seed: Natural = 0, backend: Backend | None = None) -> int:
         """Play greedy episodes with the policy of a finished run and print how they went.

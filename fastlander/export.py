@@ -76,7 +76,7 @@ def _quiet():
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a file; exit status 0, or 2 for bad input."""
-    from fastlander.command_line import Directory, exit_status, parse
+    from fastlander.arguments import Directory, exit_status, parse
 
     def command(directory: Directory, output: str | None = None) -> int:
         """Write the policy of a finished run as ONNX, checked with onnxruntime (needs the extra fastlander[onnx]).

@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 import gymnasium as gym
 import numpy as np
 
+from fastlander.environments import find_spec
 from fastlander.model_file import load_model
-from fastlander.rng import draw_seeds
+from fastlander.streams import draw_seeds
 from fastlander.validation import InputError
-from fastlander.vector_env import find_spec
 
 LONGEST = 10_000  # steps of an episode in an environment that never ends one
 

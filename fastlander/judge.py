@@ -12,10 +12,10 @@ from gymnasium.vector import VectorEnv
 from fastlander.candidates import Candidate
 from fastlander.config import Config
 from fastlander.dqn import DQN
+from fastlander.environments import find_spec
 from fastlander.evaluation import Evaluation, Judgement, evaluate, evaluate_all, make_eval_env, pooled
 from fastlander.metrics import WINDOW, Clock, Scores
-from fastlander.rng import draw_seeds, spawn_streams
-from fastlander.vector_env import find_spec
+from fastlander.streams import draw_seeds, spawn_streams
 
 GATE_WINDOW = 50
 """Training episodes whose mean score opens the gate to greedy judging."""

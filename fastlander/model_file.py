@@ -8,10 +8,10 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 
-from fastlander import __version__
 from fastlander.config import Config
 from fastlander.q_network import QNetwork
 from fastlander.validation import InputError
+from fastlander.version import __version__
 
 MODEL_FILE = "model.safetensors"
 

@@ -17,7 +17,7 @@ def _check_screen() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a window; exit status 0, or 2 for bad input."""
-    from fastlander.command_line import Directory, exit_status, parse
+    from fastlander.arguments import Directory, exit_status, parse
 
     def command(directory: Directory, episodes: Count = 3, seed: Natural = 0) -> int:
         """Watch greedy episodes of a finished run in Gymnasium's window.

@@ -106,7 +106,7 @@ def _ffmpeg():
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a file; exit status 0, or 2 for bad input."""
-    from fastlander.command_line import Directory, exit_status, parse
+    from fastlander.arguments import Directory, exit_status, parse
 
     def command(
         directory: Directory, output: str | None = None, format: Format = "gif", episodes: Count = 1,

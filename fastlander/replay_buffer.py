@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlander.jit import kernel
-from fastlander.rng import kernel_state, next_below
+from fastlander.streams import kernel_state, next_below
 from fastlander.validation import Count, InputError, check
 
 Field = tuple[npt.DTypeLike, tuple[int, ...]]

@@ -32,7 +32,7 @@ def write_report(directory: str | Path, output: str | Path | None = None) -> Pat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a page; exit status 0, or 2 for bad input."""
-    from fastlander.command_line import Directory, exit_status, parse
+    from fastlander.arguments import Directory, exit_status, parse
 
     def command(directory: Directory, output: str | None = None) -> int:
         """Write report.html of a finished run: learning curve, returns, and replays of its best and worst landings.

@@ -11,9 +11,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from fastlander import __version__
 from fastlander.config import LANDER_IDS, Config
 from fastlander.cpu_learner import FusedPolicy
+from fastlander.environments import find_spec
 from fastlander.evaluation import Evaluation, Judgement, half_interval
 from fastlander.metrics import WINDOW
 from fastlander.model_file import load_model
@@ -29,7 +29,7 @@ from fastlander.tables import (
 )
 from fastlander.trace import Trace, trace
 from fastlander.validation import InputError
-from fastlander.vector_env import find_spec
+from fastlander.version import __version__
 
 REPORT_FILE = "report.html"
 MOST_DOTS, MOST_POINTS, MOST_BINS = 1500, 400, 60

@@ -24,9 +24,9 @@ from fastlander.metrics import Clock, MetricsRow, Scores
 from fastlander.n_step import NStep
 from fastlander.progress import progress_display
 from fastlander.replay_buffer import ReplayBuffer, transition_fields
-from fastlander.rng import draw_seeds, spawn_streams
 from fastlander.run_directory import RunDirectory, RunFailed
 from fastlander.schedules import crossings, epsilon_at, learning_rate_at
+from fastlander.streams import draw_seeds, spawn_streams
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
 """Attributes of a `Run` that have a state of their own."""

@@ -12,7 +12,6 @@ from typing import Any, Self, TextIO
 
 from filelock import FileLock, Timeout
 
-from fastlander import __version__
 from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.config import Config
 from fastlander.evaluation import Judgement
@@ -30,6 +29,7 @@ from fastlander.tables import (
     table,
 )
 from fastlander.validation import InputError
+from fastlander.version import __version__
 
 CONFIG_FILE, CHECKPOINT_DIRECTORY, LOCK_FILE = "config.json", "checkpoint", ".lock"
 TENSORBOARD_DIRECTORY = "tensorboard"

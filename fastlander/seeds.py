@@ -14,13 +14,13 @@ from scipy import stats
 
 from fastlander.config import Config
 from fastlander.dqn import DQN
+from fastlander.environments import make_vec_env
 from fastlander.kernel_threads import available_processors
 from fastlander.metrics import Clock
 from fastlander.run import Result
 from fastlander.run_directory import RunFailed, fresh_path, make_empty_directory
 from fastlander.trainer import Trainer, interrupts, one_torch_thread
 from fastlander.validation import Count, check
-from fastlander.vector_env import make_vec_env
 
 SEEDS_FILE = "seeds.csv"
 COLUMNS = ("seed", "solved", "timesteps", "updates", "seconds", "eval_mean")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from fastlander.command_line import exit_status, parse
+from fastlander.arguments import exit_status, parse
 from fastlander.config import PRESETS, Config, setting_types
 from fastlander.validation import Count, InputError, check
 

@@ -11,10 +11,10 @@ from typing import Any, Self
 import torch
 
 from fastlander.config import Config
+from fastlander.environments import make_vec_env
 from fastlander.run import Result, Run
 from fastlander.run_directory import RunDirectory, event_writer, read_config
 from fastlander.validation import InputError
-from fastlander.vector_env import make_vec_env
 
 
 class Trainer:

@@ -26,7 +26,7 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line to a printed certificate; exit status 0, 1 if anything differs, or 2 for bad input."""
-    from fastlander.command_line import exit_status, parse
+    from fastlander.arguments import exit_status, parse
 
     def run() -> int:
         hints = {"episodes": Count, "num_envs": Count, "num_threads": Count, "seed": Natural}

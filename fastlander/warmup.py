@@ -57,7 +57,7 @@ class Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line: compile everything and say how long it took; exit status 0, or 2 for bad input."""
-    from fastlander.command_line import exit_status, parse
+    from fastlander.arguments import exit_status, parse
 
     def run() -> int:
         parse(Arguments, argv, PROG, {})

@@ -13,15 +13,15 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 
 # Reading order: a module may import those above it and none below.
 ORDER = """
-validation config schedules registration part_compiler jit rng simd simd_memory atomics kernel_threads
+version validation config schedules registration part_compiler jit streams simd simd_memory atomics kernel_threads
 physics.settings physics.vector_math physics.state physics.collide_edge physics.contact physics.broad_phase
 physics.revolute_joint physics.contact_solver physics.island physics.island_general physics.island_lanes
 physics.distance physics.time_of_impact physics.world
-pcg64 lander batch compile_notice seeding lander_interface render_state native_env vector_env
+pcg64 lander batch compile_notice seeding lander_interface render_state native_env environments
 replay_buffer n_step q_network flat_adam equations mirror torch_learner exploration matmul network_plan fused
 cpu_learner dqn agent collector model_file evaluation metrics candidates judge
 tables flight trace page render report_page progress checkpoint run_directory run trainer seeds sb3 parity
-command_line train evaluate report export record play verify warmup cli __main__
+arguments train evaluate report export record play verify warmup cli __main__
 """.split()
 
 
@@ -42,7 +42,7 @@ def test_imports_run_one_way():
     assert sorted(modules) == sorted(ORDER)
     for name, path in modules.items():
         # The commands are imported by nothing, so where a module is also one, its parser may come late.
-        for imported in set(imported_modules(path)) - {"command_line"}:
+        for imported in set(imported_modules(path)) - {"arguments"}:
             assert ORDER.index(imported) < ORDER.index(name), f"{name} imports {imported}"
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import stats
 
-from fastlander.rng import draw_seeds, kernel_state, next_below, next_uint64, spawn_streams
+from fastlander.streams import draw_seeds, kernel_state, next_below, next_uint64, spawn_streams
 
 MASK = 2**64 - 1
 

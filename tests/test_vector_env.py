@@ -4,7 +4,7 @@ import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from fastlander import Config, LunarLanderVectorEnv, make_vec_env
-from fastlander.vector_env import final_observations
+from fastlander.environments import final_observations
 
 
 @pytest.mark.parametrize(
