@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.jit import inlined, part, shared, uncounted_kernel
-from fastlander.kernel_threads import falls_asleep, note_done, takes
+from fastlander.kernels.jit import inlined, part, shared, uncounted_kernel
+from fastlander.kernels.simd_memory import index16, index32
+from fastlander.kernels.threads import falls_asleep, note_done, takes
 from fastlander.lander import Settings, blow, engine_powers, finish_step, fire_engines, observe, reset
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import friction_of, solve_general
@@ -36,7 +37,6 @@ from fastlander.physics.state import (
     unpack_scratch,
 )
 from fastlander.physics.world import collide, solve_toi
-from fastlander.simd_memory import index16, index32
 
 FREE, LIMITED, LEGS, GENERAL, NUM_KINDS = 0, 1, 2, 3, 4
 """Which solver a lander's step takes: no limit and no contact; limits; leg contacts; anything."""

@@ -12,7 +12,7 @@ from fastlander.config import Config
 from fastlander.cpu_learner import CpuLearner, FusedPolicy
 from fastlander.exploration import epsilon_greedy
 from fastlander.flat_adam import FlatAdam
-from fastlander.kernel_threads import available_processors
+from fastlander.kernels.threads import available_processors
 from fastlander.mirror import MIRROR_ACTIONS, MIRROR_SIGNS, both_ways
 from fastlander.q_network import QNetwork
 from fastlander.replay_buffer import ReplayBuffer, Transition

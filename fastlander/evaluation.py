@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from fastlander.config import LANDER_IDS, Config
 from fastlander.environments import find_spec, make_vec_env
-from fastlander.kernel_threads import available_processors
+from fastlander.kernels.threads import available_processors
 
 MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play at once, for each policy
 MAX_THREADS = 4  # that step them

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastlander.jit import kernel
+from fastlander.kernels.jit import kernel
 from fastlander.q_network import QNetwork
 
 _PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "capturable": False, "differentiable": False}

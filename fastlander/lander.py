@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
 from fastlander.pcg64 import integers, uniform
 from fastlander.physics.broad_phase import compute_aabb
 from fastlander.physics.settings import (

@@ -7,9 +7,9 @@ sixteen or thirty-two n in a vector register and eight m at once, so that each l
 
 import numpy as np
 
-from fastlander.jit import inlined, part
-from fastlander.simd import multiply_add, where
-from fastlander.simd_memory import fill16, fill32, load1, load16, load32, store16, store32
+from fastlander.kernels.jit import inlined, part
+from fastlander.kernels.simd import multiply_add, where
+from fastlander.kernels.simd_memory import fill16, fill32, load1, load16, load32, store16, store32
 
 LANES = 16
 NO_FLOOR = np.float32(-np.inf)

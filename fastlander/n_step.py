@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fastlander.jit import kernel
+from fastlander.kernels.jit import kernel
 from fastlander.replay_buffer import Transition
 from fastlander.validation import InputError
 

@@ -9,8 +9,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from fastlander.batch import load_actions, serve_steps, workspace_size
-from fastlander.compile_notice import CompileNotice
-from fastlander.kernel_threads import KernelThreads, run_here
+from fastlander.kernels.compile_notice import CompileNotice
+from fastlander.kernels.threads import KernelThreads, run_here
 from fastlander.lander import FPS, OBSERVATION_SIZE
 from fastlander.lander_interface import (
     action_space,

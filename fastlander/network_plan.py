@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.jit import inlined
+from fastlander.kernels.jit import inlined
+from fastlander.kernels.simd_memory import load1, store1, transpose16
 from fastlander.matmul import LANES, padded
-from fastlander.simd_memory import load1, store1, transpose16
 
 
 class Plan(NamedTuple):

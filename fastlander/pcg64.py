@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
 from fastlander.physics.state import BUFFERED, INCREMENT_HIGH, INCREMENT_LOW, STATE_HIGH, STATE_LOW
 
 _MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastlander.jit import kernel
+from fastlander.kernels.jit import kernel
 from fastlander.streams import kernel_state, next_below
 from fastlander.validation import Count, InputError, check
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from fastlander.jit import kernel
+from fastlander.kernels.jit import kernel
 
 
 class Streams(NamedTuple):

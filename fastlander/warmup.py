@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastlander.compile_notice import CompileNotice
+from fastlander.kernels.compile_notice import CompileNotice
 
 PROG = "fastlander warmup"
 

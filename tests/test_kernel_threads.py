@@ -4,8 +4,8 @@ import time
 import numpy as np
 import pytest
 
-from fastlander.jit import uncounted_kernel
-from fastlander.kernel_threads import KernelThreads, falls_asleep, note_done, takes
+from fastlander.kernels.jit import uncounted_kernel
+from fastlander.kernels.threads import KernelThreads, falls_asleep, note_done, takes
 
 
 @uncounted_kernel

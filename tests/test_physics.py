@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastlander.batch import serve_steps, workspace_size
-from fastlander.kernel_threads import run_here
+from fastlander.kernels.threads import run_here
 from fastlander.lander import fire_engines
 from fastlander.native_env import LunarLanderVectorEnv
 from fastlander.parity import ground_policy, heuristic_policy, mixed_policy, random_policy

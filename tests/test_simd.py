@@ -4,9 +4,9 @@ import numba
 import numpy as np
 import pytest
 
+from fastlander.kernels.simd import all_lanes, any_lane, bits, square_root, to_f32, to_f64, to_i32, where
+from fastlander.kernels.simd_memory import gather, index16, index32, scatter, transpose16
 from fastlander.physics.vector_math import rotation
-from fastlander.simd import all_lanes, any_lane, bits, square_root, to_f32, to_f64, to_i32, where
-from fastlander.simd_memory import gather, index16, index32, scatter, transpose16
 
 N = 64
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, 1e-40, -1e-40, 3e38, np.inf, -np.inf, np.nan, 2**-24, 1 + 2**-23], np.float32)

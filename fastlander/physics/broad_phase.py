@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
+from fastlander.kernels.simd import where
+from fastlander.kernels.simd_memory import gather, scatter
 from fastlander.physics.contact import FLOOR_LENGTH, create
 from fastlander.physics.settings import (
     AABB_EXTENSION,
@@ -25,8 +27,6 @@ from fastlander.physics.settings import (
 )
 from fastlander.physics.state import BODY, EDGE, FAT_AABB, HEIGHT, MOVED, NUM_CONTACTS, TOP
 from fastlander.physics.vector_math import Vec2, maximum, minimum, transform
-from fastlander.simd import where
-from fastlander.simd_memory import gather, scatter
 
 EDGE_MARGIN = POLYGON_RADIUS  # of an edge's AABB; its fat AABB is AABB_EXTENSION larger
 

@@ -5,7 +5,7 @@ The moon's edges have no neighbours (hasVertex0 and hasVertex3 are false), so bo
 
 import numpy as np
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
 from fastlander.physics.settings import (
     ANGULAR_SLOP,
     LANDER,

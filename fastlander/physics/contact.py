@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
 from fastlander.physics.collide_edge import collide_edge_and_polygon
 from fastlander.physics.settings import LANDER, TWO, ZERO
 from fastlander.physics.state import (

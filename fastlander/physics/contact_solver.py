@@ -5,7 +5,8 @@ The moon never moves: its inverse mass and inertia are 0, so only B's velocity a
 
 from typing import Any, NamedTuple
 
-from fastlander.jit import inlined
+from fastlander.kernels.jit import inlined
+from fastlander.kernels.simd import where
 from fastlander.physics.settings import (
     HALF,
     LINEAR_SLOP,
@@ -31,7 +32,6 @@ from fastlander.physics.vector_math import (
     sub,
     transform,
 )
-from fastlander.simd import where
 
 
 class Manifold(NamedTuple):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
 from fastlander.physics.collide_edge import local_vertex, vertex_count
 from fastlander.physics.settings import EPSILON, HALF, ONE, TWO, ZERO
 from fastlander.physics.vector_math import (

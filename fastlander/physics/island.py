@@ -1,6 +1,8 @@
 """One step of three bodies and two joints: Box2D 2.3, `b2Island.cpp`. The pieces are generic over scalars and lanes."""
 
-from fastlander.jit import inlined
+from fastlander.kernels.jit import inlined
+from fastlander.kernels.simd import where
+from fastlander.kernels.simd_memory import gather, scatter
 from fastlander.physics.broad_phase import synchronize
 from fastlander.physics.revolute_joint import Impulse, init_velocity_constraints, limit_state
 from fastlander.physics.settings import (
@@ -40,8 +42,6 @@ from fastlander.physics.state import (
     VELOCITY,
 )
 from fastlander.physics.vector_math import Motion, Rot, Vec2, absolute, dot, length, minimum, rotate, rotation
-from fastlander.simd import where
-from fastlander.simd_memory import gather, scatter
 
 
 @inlined

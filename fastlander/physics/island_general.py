@@ -3,7 +3,7 @@
 `island_lanes` is its fast form for the common situations.
 """
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
 from fastlander.physics.contact_solver import (
     Manifold,
     Point,

@@ -4,7 +4,9 @@ All three bodies are awake, and each leg touches nothing, or one edge in one poi
 touches nothing. `island_general` is its slow twin and takes the rest.
 """
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
+from fastlander.kernels.simd import all_lanes, any_lane, bits, where
+from fastlander.kernels.simd_memory import gather, scatter
 from fastlander.physics.contact_solver import (
     Manifold,
     constraint_point,
@@ -52,8 +54,6 @@ from fastlander.physics.settings import (
 )
 from fastlander.physics.state import LEG_CONTACT, LEG_TOUCHES, POSITION, VELOCITY
 from fastlander.physics.vector_math import Motion, Vec2, maximum, minimum
-from fastlander.simd import all_lanes, any_lane, bits, where
-from fastlander.simd_memory import gather, scatter
 
 _NOWHERE = Vec2(ZERO, ZERO)
 FIRST_CHECK = 6  # iterations before the first look for a cycle; each later one comes after twice as many

@@ -2,7 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from fastlander.jit import inlined
+from fastlander.kernels.jit import inlined
+from fastlander.kernels.simd import where
 from fastlander.physics.settings import (
     ANGULAR_SLOP,
     AT_LOWER,
@@ -33,7 +34,6 @@ from fastlander.physics.vector_math import (
     rotate,
     rotation,
 )
-from fastlander.simd import where
 
 LANDER_ANCHOR = Vec2(ZERO - ZERO, ZERO - LANDER_CENTER_Y)  # localAnchorA - localCenterA
 

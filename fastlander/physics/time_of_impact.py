@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
 from fastlander.physics.collide_edge import local_vertex
 from fastlander.physics.distance import Cache, body_support, distance, edge_support, edge_vertex
 from fastlander.physics.settings import HALF, LINEAR_SLOP, MAX_POLYGON_VERTICES, ONE, PI, TOTAL_RADIUS, TWO, ZERO

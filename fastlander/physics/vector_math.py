@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastlander.jit import inlined
+from fastlander.kernels.jit import inlined
+from fastlander.kernels.simd import any_lane, libm_cos, libm_sin, square_root, to_f32, to_f64, to_i32, where
 from fastlander.physics.settings import EPSILON, ONE, ZERO
-from fastlander.simd import any_lane, libm_cos, libm_sin, square_root, to_f32, to_f64, to_i32, where
 
 
 class Vec2(NamedTuple):

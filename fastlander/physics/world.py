@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from fastlander.jit import inlined, part
+from fastlander.kernels.jit import inlined, part
+from fastlander.kernels.simd import bits, square_root
 from fastlander.physics.broad_phase import synchronize, test_overlap, update_pairs
 from fastlander.physics.collide_edge import local_vertex, vertex_count
 from fastlander.physics.contact import (
@@ -48,7 +49,6 @@ from fastlander.physics.state import (
 )
 from fastlander.physics.time_of_impact import Sweep, time_of_impact
 from fastlander.physics.vector_math import Motion, Rot, Vec2, rotate, rotation, sub
-from fastlander.simd import bits, square_root
 
 _LAST_ALPHA = ONE - np.float32(10) * EPSILON
 _SLOP = np.float32(-1.5) * LINEAR_SLOP

@@ -5,7 +5,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastlander.simd import I32, Lanes, broadcast
+from fastlander.kernels.simd import I32, Lanes, broadcast
 
 
 def _index_loader(width):

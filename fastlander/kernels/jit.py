@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numba
 import numba.extending
 
-from fastlander.part_compiler import PartCompiler
+from fastlander.kernels.part_compiler import PartCompiler
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # Where nothing is allocated no reference has to be counted ("_nrt"); in the physics that cost as much as the rest.
@@ -57,6 +57,6 @@ def shared(function: Callable) -> Callable:
 def _package_stamp() -> str:
     """A digest of every source file of this package."""
     digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(__file__).parent.rglob("*.py")):
+    for path in sorted(pathlib.Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from fastlander.atomics import atomic_exchange, atomic_load, atomic_replace
-from fastlander.jit import inlined, uncounted_kernel
+from fastlander.kernels.atomics import atomic_exchange, atomic_load, atomic_replace
+from fastlander.kernels.jit import inlined, uncounted_kernel
 
 # Words of a thread's signal, int64[4]: how often work was asked for, how often done, whether the thread sleeps, and how
 # often work was begun.
