@@ -12,7 +12,7 @@ import numpy as np
 from fastlander.kernels.jit import inlined, part
 from fastlander.pcg64 import integers, uniform
 from fastlander.physics.broad_phase import compute_aabb
-from fastlander.physics.settings import (
+from fastlander.physics.constants import (
     AABB_EXTENSION,
     JOINT0,
     JOINT1,

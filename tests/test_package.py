@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 # Reading order: a module may import those above it and none below.
 ORDER = """
 version validation config schedules registration kernels.part_compiler kernels.jit streams kernels.simd kernels.simd_memory kernels.atomics kernels.threads
-physics.settings physics.vector_math physics.state physics.collide_edge physics.contact physics.broad_phase
+physics.constants physics.vector_math physics.state physics.collide_edge physics.contact physics.broad_phase
 physics.revolute_joint physics.contact_solver physics.island physics.island_general physics.island_lanes
 physics.distance physics.time_of_impact physics.world
 pcg64 lander batch kernels.compile_notice seeding lander_interface render_state native_env environments

@@ -11,8 +11,7 @@ import numpy as np
 from fastlander.kernels.jit import inlined, part
 from fastlander.kernels.simd import where
 from fastlander.kernels.simd_memory import gather, scatter
-from fastlander.physics.contact import FLOOR_LENGTH, create
-from fastlander.physics.settings import (
+from fastlander.physics.constants import (
     AABB_EXTENSION,
     AABB_MULTIPLIER,
     LANDER_VERTICES_X,
@@ -25,6 +24,7 @@ from fastlander.physics.settings import (
     TWO,
     ZERO,
 )
+from fastlander.physics.contact import FLOOR_LENGTH, create
 from fastlander.physics.state import BODY, EDGE, FAT_AABB, HEIGHT, MOVED, NUM_CONTACTS, TOP
 from fastlander.physics.vector_math import Vec2, maximum, minimum, transform
 

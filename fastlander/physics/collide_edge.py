@@ -6,7 +6,7 @@ The moon's edges have no neighbours (hasVertex0 and hasVertex3 are false), so bo
 import numpy as np
 
 from fastlander.kernels.jit import inlined, part
-from fastlander.physics.settings import (
+from fastlander.physics.constants import (
     ANGULAR_SLOP,
     LANDER,
     LANDER_CENTROID_X,

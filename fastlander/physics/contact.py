@@ -4,7 +4,7 @@ import numpy as np
 
 from fastlander.kernels.jit import inlined, part
 from fastlander.physics.collide_edge import collide_edge_and_polygon
-from fastlander.physics.settings import LANDER, TWO, ZERO
+from fastlander.physics.constants import LANDER, TWO, ZERO
 from fastlander.physics.state import (
     AWAKE,
     BODY,

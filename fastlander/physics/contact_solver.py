@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from fastlander.kernels.jit import inlined
 from fastlander.kernels.simd import where
-from fastlander.physics.settings import (
+from fastlander.physics.constants import (
     HALF,
     LINEAR_SLOP,
     MAX_CONDITION_NUMBER,

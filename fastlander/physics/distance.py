@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlander.kernels.jit import inlined, part
 from fastlander.physics.collide_edge import local_vertex, vertex_count
-from fastlander.physics.settings import EPSILON, HALF, ONE, TWO, ZERO
+from fastlander.physics.constants import EPSILON, HALF, ONE, TWO, ZERO
 from fastlander.physics.vector_math import (
     Vec2,
     cross,

@@ -4,8 +4,7 @@ from fastlander.kernels.jit import inlined
 from fastlander.kernels.simd import where
 from fastlander.kernels.simd_memory import gather, scatter
 from fastlander.physics.broad_phase import synchronize
-from fastlander.physics.revolute_joint import Impulse, init_velocity_constraints, limit_state
-from fastlander.physics.settings import (
+from fastlander.physics.constants import (
     ANGULAR_SLEEP_TOLERANCE_SQUARED,
     JOINT0,
     JOINT1,
@@ -29,6 +28,7 @@ from fastlander.physics.settings import (
     YES,
     ZERO,
 )
+from fastlander.physics.revolute_joint import Impulse, init_velocity_constraints, limit_state
 from fastlander.physics.state import (
     AWAKE,
     FORCE,

@@ -4,6 +4,29 @@
 """
 
 from fastlander.kernels.jit import inlined, part
+from fastlander.physics.constants import (
+    BAUMGARTE,
+    JOINT0,
+    JOINT1,
+    JOINT_NUMBER0,
+    JOINT_NUMBER1,
+    LANDER,
+    LANDER_CENTER_Y,
+    LANDER_FRICTION,
+    LANDER_INV_INERTIA,
+    LANDER_INV_MASS,
+    LEG0,
+    LEG1,
+    LEG_FRICTION,
+    LEG_INV_INERTIA,
+    LEG_INV_MASS,
+    MINIMUM_SEPARATION,
+    NUM_BODIES,
+    POSITION_ITERATIONS,
+    TIME_STEP,
+    VELOCITY_ITERATIONS,
+    ZERO,
+)
 from fastlander.physics.contact_solver import (
     Manifold,
     Point,
@@ -30,29 +53,6 @@ from fastlander.physics.island import (
     store_impulse,
 )
 from fastlander.physics.revolute_joint import solve_position_constraints, solve_velocity_constraints
-from fastlander.physics.settings import (
-    BAUMGARTE,
-    JOINT0,
-    JOINT1,
-    JOINT_NUMBER0,
-    JOINT_NUMBER1,
-    LANDER,
-    LANDER_CENTER_Y,
-    LANDER_FRICTION,
-    LANDER_INV_INERTIA,
-    LANDER_INV_MASS,
-    LEG0,
-    LEG1,
-    LEG_FRICTION,
-    LEG_INV_INERTIA,
-    LEG_INV_MASS,
-    MINIMUM_SEPARATION,
-    NUM_BODIES,
-    POSITION_ITERATIONS,
-    TIME_STEP,
-    VELOCITY_ITERATIONS,
-    ZERO,
-)
 from fastlander.physics.state import (
     AWAKE,
     BODY,

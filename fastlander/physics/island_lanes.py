@@ -7,6 +7,24 @@ touches nothing. `island_general` is its slow twin and takes the rest.
 from fastlander.kernels.jit import inlined, part
 from fastlander.kernels.simd import all_lanes, any_lane, bits, where
 from fastlander.kernels.simd_memory import gather, scatter
+from fastlander.physics.constants import (
+    BAUMGARTE,
+    JOINT0,
+    JOINT1,
+    JOINT_NUMBER0,
+    JOINT_NUMBER1,
+    LANDER,
+    LANDER_CENTER_Y,
+    LEG0,
+    LEG1,
+    LEG_INV_INERTIA,
+    LEG_INV_MASS,
+    MINIMUM_SEPARATION,
+    POSITION_ITERATIONS,
+    TIME_STEP,
+    VELOCITY_ITERATIONS,
+    ZERO,
+)
 from fastlander.physics.contact_solver import (
     Manifold,
     constraint_point,
@@ -33,24 +51,6 @@ from fastlander.physics.revolute_joint import (
     solve_free_velocity_constraints,
     solve_position_constraints,
     solve_velocity_constraints,
-)
-from fastlander.physics.settings import (
-    BAUMGARTE,
-    JOINT0,
-    JOINT1,
-    JOINT_NUMBER0,
-    JOINT_NUMBER1,
-    LANDER,
-    LANDER_CENTER_Y,
-    LEG0,
-    LEG1,
-    LEG_INV_INERTIA,
-    LEG_INV_MASS,
-    MINIMUM_SEPARATION,
-    POSITION_ITERATIONS,
-    TIME_STEP,
-    VELOCITY_ITERATIONS,
-    ZERO,
 )
 from fastlander.physics.state import LEG_CONTACT, LEG_TOUCHES, POSITION, VELOCITY
 from fastlander.physics.vector_math import Motion, Vec2, maximum, minimum

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from fastlander.kernels.jit import inlined
 from fastlander.kernels.simd import where
-from fastlander.physics.settings import (
+from fastlander.physics.constants import (
     ANGULAR_SLOP,
     AT_LOWER,
     AT_UPPER,

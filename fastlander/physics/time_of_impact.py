@@ -6,8 +6,8 @@ import numpy as np
 
 from fastlander.kernels.jit import inlined, part
 from fastlander.physics.collide_edge import local_vertex
+from fastlander.physics.constants import HALF, LINEAR_SLOP, MAX_POLYGON_VERTICES, ONE, PI, TOTAL_RADIUS, TWO, ZERO
 from fastlander.physics.distance import Cache, body_support, distance, edge_support, edge_vertex
-from fastlander.physics.settings import HALF, LINEAR_SLOP, MAX_POLYGON_VERTICES, ONE, PI, TOTAL_RADIUS, TWO, ZERO
 from fastlander.physics.vector_math import (
     Motion,
     Vec2,

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastlander.kernels.jit import inlined
 from fastlander.kernels.simd import any_lane, libm_cos, libm_sin, square_root, to_f32, to_f64, to_i32, where
-from fastlander.physics.settings import EPSILON, ONE, ZERO
+from fastlander.physics.constants import EPSILON, ONE, ZERO
 
 
 class Vec2(NamedTuple):

@@ -6,18 +6,7 @@ from fastlander.kernels.jit import inlined, part
 from fastlander.kernels.simd import bits, square_root
 from fastlander.physics.broad_phase import synchronize, test_overlap, update_pairs
 from fastlander.physics.collide_edge import local_vertex, vertex_count
-from fastlander.physics.contact import (
-    begin_step,
-    destroy,
-    edge_end,
-    edge_start,
-    forget_times_of_impact,
-    set_awake,
-    update,
-)
-from fastlander.physics.island import center_of, integrate_position, load_motion, origin_of, store_motion
-from fastlander.physics.island_general import initialize_contact, solve_contact, solve_contact_position
-from fastlander.physics.settings import (
+from fastlander.physics.constants import (
     EPSILON,
     LANDER,
     LINEAR_SLOP,
@@ -30,6 +19,17 @@ from fastlander.physics.settings import (
     VELOCITY_ITERATIONS,
     ZERO,
 )
+from fastlander.physics.contact import (
+    begin_step,
+    destroy,
+    edge_end,
+    edge_start,
+    forget_times_of_impact,
+    set_awake,
+    update,
+)
+from fastlander.physics.island import center_of, integrate_position, load_motion, origin_of, store_motion
+from fastlander.physics.island_general import initialize_contact, solve_contact, solve_contact_position
 from fastlander.physics.state import (
     AWAKE,
     BODY,
