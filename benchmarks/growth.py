@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from fastlander import LunarLanderVectorEnv
-from fastlander.batch import workspace_size
+from fastlander.lander.step import workspace_size
 from fastlander.physics.state import memory_size
 
 SIZES = [4**k for k in range(9)] + [2 * 4**k for k in range(8)]

@@ -17,7 +17,7 @@ MEASURE = """if True:
     import statistics, time
     import numpy as np
     from fastlander import LunarLanderVectorEnv
-    from fastlander.parity import GROUPS, compare
+    from fastlander.lander.parity import GROUPS, compare
 
     start = time.perf_counter()
     LunarLanderVectorEnv(1).reset(seed=0)

@@ -7,14 +7,14 @@ it registers the native lander with Gymnasium.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastlander.registration import register
+from fastlander.lander.registration import register
 from fastlander.version import __version__
 
 _HOME = {
     "Agent": "agent",
     "Config": "config",
     "DQN": "dqn",
-    "LunarLanderVectorEnv": "native_env",
+    "LunarLanderVectorEnv": "lander.vector_env",
     "QNetwork": "q_network",
     "ReplayBuffer": "replay_buffer",
     "Result": "run",
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from fastlander.config import Config
     from fastlander.dqn import DQN
     from fastlander.environments import make_vec_env
-    from fastlander.native_env import LunarLanderVectorEnv
+    from fastlander.lander.vector_env import LunarLanderVectorEnv
     from fastlander.q_network import QNetwork
     from fastlander.render import replay, show
     from fastlander.replay_buffer import ReplayBuffer

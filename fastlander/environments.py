@@ -52,7 +52,9 @@ def make_vec_env(
     if backend == "native":
         if env_id not in LANDER_IDS:
             raise InputError(f"backend must be sync or async for env_id {env_id!r}, got 'native'")
-        from fastlander.native_env import LunarLanderVectorEnv  # kernels, which the other backends need not wait for
+        from fastlander.lander.vector_env import (
+            LunarLanderVectorEnv,  # kernels, which the other backends need not wait for
+        )
 
         return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)
     try:

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from fastlander.native_env import LunarLanderVectorEnv
+from fastlander.lander.vector_env import LunarLanderVectorEnv
 from fastlander.validation import InputError
 
 try:

@@ -33,7 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parse(Arguments, argv, PROG, hints)
         for name, hint in hints.items():
             check(name, hint, getattr(arguments, name))
-        from fastlander.parity import GROUPS, Parity, compare, environment  # here, as --help does not wait for numba
+        from fastlander.lander.parity import (  # here, as --help does not wait for numba
+            GROUPS,
+            Parity,
+            compare,
+            environment,
+        )
 
         print(environment())
         print(f"{'':<22}{'episodes':>9}{'steps':>11}{'mismatches':>12}")

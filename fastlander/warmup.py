@@ -23,7 +23,7 @@ def compile_everything() -> dict[str, float]:
 
 
 def _lander() -> None:
-    from fastlander.native_env import LunarLanderVectorEnv
+    from fastlander.lander.vector_env import LunarLanderVectorEnv
 
     env = LunarLanderVectorEnv(1)
     env.reset(seed=0)

@@ -456,8 +456,8 @@ def test_a_first_compile_is_announced_and_an_unwritable_cache_only_costs_time(tm
 def test_other_processors_code_gives_the_same_bytes(features, tmp_path):
     code = """if True:
         import sys, numpy as np
-        from fastlander.batch import serve_steps
-        from fastlander.parity import GROUPS, compare
+        from fastlander.lander.step import serve_steps
+        from fastlander.lander.parity import GROUPS, compare
         parity = compare(GROUPS["mixed"], range(20), 16)
         assert parity.mismatches == 0 and parity.steps > 4000, parity
         assembly = "".join(serve_steps.inspect_asm().values())

@@ -6,11 +6,11 @@ import numba
 import numpy as np
 import pytest
 
-from fastlander.batch import serve_steps, workspace_size
 from fastlander.kernels.threads import run_here
-from fastlander.lander import fire_engines
-from fastlander.native_env import LunarLanderVectorEnv
-from fastlander.parity import ground_policy, heuristic_policy, mixed_policy, random_policy
+from fastlander.lander.game import fire_engines
+from fastlander.lander.parity import ground_policy, heuristic_policy, mixed_policy, random_policy
+from fastlander.lander.step import serve_steps, workspace_size
+from fastlander.lander.vector_env import LunarLanderVectorEnv
 from fastlander.physics import settings as s
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import solve_general

@@ -1,7 +1,7 @@
 import numpy as np
 
 from fastlander import parity
-from fastlander.parity import GROUPS, compare
+from fastlander.lander.parity import GROUPS, compare
 from fastlander.verify import main
 
 

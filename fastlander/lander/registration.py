@@ -12,7 +12,7 @@ def register() -> None:
             gym.register(
                 env_id,
                 entry_point="gymnasium.envs.box2d:LunarLander",
-                vector_entry_point="fastlander.native_env:LunarLanderVectorEnv",
+                vector_entry_point="fastlander.lander.vector_env:LunarLanderVectorEnv",
                 max_episode_steps=1000,
                 reward_threshold=200,
                 kwargs=settings,

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from fastlander.seeding import natural
+from fastlander.lander.seeding import natural
 from fastlander.validation import InputError
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium.envs.box2d.lunar_lander import heuristic
 from gymnasium.vector import AutoresetMode
 
-from fastlander.native_env import LunarLanderVectorEnv
+from fastlander.lander.vector_env import LunarLanderVectorEnv
 
 PACKAGES = ("gymnasium", "box2d", "numpy", "numba", "llvmlite")
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.kernels.jit import inlined, part
-from fastlander.pcg64 import integers, uniform
+from fastlander.lander.pcg64 import integers, uniform
 from fastlander.physics.broad_phase import compute_aabb
 from fastlander.physics.constants import (
     AABB_EXTENSION,

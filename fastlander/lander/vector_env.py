@@ -8,20 +8,20 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastlander.batch import load_actions, serve_steps, workspace_size
 from fastlander.kernels.compile_notice import CompileNotice
 from fastlander.kernels.threads import KernelThreads, run_here
-from fastlander.lander import FPS, OBSERVATION_SIZE
-from fastlander.lander_interface import (
+from fastlander.lander.frames import FrameRenderer
+from fastlander.lander.game import FPS, OBSERVATION_SIZE
+from fastlander.lander.interface import (
     action_space,
     checked_autoreset_mode,
     final_infos,
     observation_space,
     seed_list,
 )
+from fastlander.lander.seeding import generator, start_stream
+from fastlander.lander.step import load_actions, serve_steps, workspace_size
 from fastlander.physics.state import memory_size, unpack
-from fastlander.render_state import FrameRenderer
-from fastlander.seeding import generator, start_stream
 from fastlander.validation import Count, InputError, check
 
 MAX_EPISODE_STEPS = 1000
