@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fastlander import ReplayBuffer
-from fastlander.n_step import NStep
-from fastlander.replay_buffer import Transition
+from fastlander.experience.n_step import NStep
+from fastlander.experience.replay_buffer import Transition
 
 SIZE, BATCH = 5_000, 64
 OBS = np.ones(8, np.float32)

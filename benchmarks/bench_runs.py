@@ -54,7 +54,7 @@ def broken(tmp_path_factory):
 FIRST_STEP = """
 import os, sys
 from fastlander import train
-from fastlander.collector import Collector
+from fastlander.experience.collector import Collector
 steps = Collector.steps
 def first(self):
     for finished in steps(self):

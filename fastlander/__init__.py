@@ -16,7 +16,7 @@ _HOME = {
     "DQN": "dqn",
     "LunarLanderVectorEnv": "lander.vector_env",
     "QNetwork": "q_network",
-    "ReplayBuffer": "replay_buffer",
+    "ReplayBuffer": "experience.replay_buffer",
     "Result": "run",
     "Trainer": "trainer",
     "make_vec_env": "environments",
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from fastlander.config import Config
     from fastlander.dqn import DQN
     from fastlander.environments import make_vec_env
+    from fastlander.experience.replay_buffer import ReplayBuffer
     from fastlander.lander.vector_env import LunarLanderVectorEnv
     from fastlander.q_network import QNetwork
     from fastlander.render import replay, show
-    from fastlander.replay_buffer import ReplayBuffer
     from fastlander.run import Result
     from fastlander.trainer import Trainer
 

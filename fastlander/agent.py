@@ -8,9 +8,9 @@ import torch
 
 from fastlander.cpu_learner import BatchGradient
 from fastlander.environments import check_spaces
+from fastlander.experience.replay_buffer import ReplayBuffer, sample_together
 from fastlander.flat_adam import FlatAdam
 from fastlander.q_network import QNetwork
-from fastlander.replay_buffer import ReplayBuffer, sample_together
 
 GAMMA = 0.99
 LEARNING_RATE = 1e-4

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.collector import Finished
+from fastlander.experience.collector import Finished
 
 WINDOW = 100
 """Episodes in a running mean, as in the lecture."""

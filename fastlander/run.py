@@ -13,17 +13,17 @@ from gymnasium.vector import VectorEnv
 
 from fastlander.agent import Agent, Spaces
 from fastlander.candidates import Candidates
-from fastlander.collector import Collector, Finished
 from fastlander.config import Config
 from fastlander.dqn import DQN
 from fastlander.evaluation import Evaluation
+from fastlander.experience.collector import Collector, Finished
+from fastlander.experience.n_step import NStep
+from fastlander.experience.replay_buffer import ReplayBuffer, transition_fields
 from fastlander.exploration import epsilon_exponents
 from fastlander.flat_adam import FlatAdam
 from fastlander.judge import Judge
 from fastlander.metrics import Clock, MetricsRow, Scores
-from fastlander.n_step import NStep
 from fastlander.progress import progress_display
-from fastlander.replay_buffer import ReplayBuffer, transition_fields
 from fastlander.run_directory import RunDirectory, RunFailed
 from fastlander.schedules import crossings, epsilon_at, learning_rate_at
 from fastlander.streams import draw_seeds, spawn_streams

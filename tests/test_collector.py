@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from fastlander import ReplayBuffer, make_vec_env
-from fastlander.collector import Collector
-from fastlander.n_step import NStep
-from fastlander.replay_buffer import transition_fields
+from fastlander.experience.collector import Collector
+from fastlander.experience.n_step import NStep
+from fastlander.experience.replay_buffer import transition_fields
 
 
 def collector(env_id, num_envs, act, limit=None, n=1):

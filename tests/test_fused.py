@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastlander import DQN, Config, ReplayBuffer
-from fastlander.replay_buffer import transition_fields
+from fastlander.experience.replay_buffer import transition_fields
 from tests.test_dqn import SlowDQN, random_batch
 
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlander.n_step import NStep
+from fastlander.experience.n_step import NStep
 
 
 def slow_n_step(steps, n, gamma):

@@ -18,10 +18,10 @@ kernels.simd_memory kernels.atomics kernels.threads physics.constants physics.ve
 physics.collide_edge physics.contact physics.broad_phase physics.revolute_joint physics.contact_solver
 physics.island physics.island_general physics.island_lanes physics.distance physics.time_of_impact physics.world
 lander.pcg64 lander.game lander.step kernels.compile_notice lander.seeding lander.interface lander.frames
-lander.vector_env environments replay_buffer n_step q_network flat_adam equations mirror torch_learner exploration
-matmul network_plan fused cpu_learner dqn agent collector model_file evaluation metrics candidates judge tables
-flight trace page render report_page progress checkpoint run_directory run trainer seeds sb3 lander.parity arguments
-train evaluate report export record play verify warmup cli __main__
+lander.vector_env environments experience.replay_buffer experience.n_step q_network flat_adam equations mirror
+torch_learner exploration matmul network_plan fused cpu_learner dqn agent experience.collector model_file evaluation
+metrics candidates judge tables flight trace page render report_page progress checkpoint run_directory run trainer
+seeds sb3 lander.parity arguments train evaluate report export record play verify warmup cli __main__
 """.split()
 
 

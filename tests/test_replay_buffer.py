@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fastlander import ReplayBuffer
-from fastlander.replay_buffer import Transition, sample_together
+from fastlander.experience.replay_buffer import Transition, sample_together
 
 SCALAR = (np.int64, ())
 PAIR = {"state": (np.float32, (2,)), "flag": (np.bool_, ())}

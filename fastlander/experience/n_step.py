@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from fastlander.experience.replay_buffer import Transition
 from fastlander.kernels.jit import kernel
-from fastlander.replay_buffer import Transition
 from fastlander.validation import InputError
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from fastlander.environments import final_observations
-from fastlander.n_step import NStep, check_finite
-from fastlander.replay_buffer import ReplayBuffer
+from fastlander.experience.n_step import NStep, check_finite
+from fastlander.experience.replay_buffer import ReplayBuffer
 
 
 class Finished(NamedTuple):
