@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastlander.dqn import DQN
-from fastlander.mirror import mirror_first
-from fastlander.q_network import QNetwork
+from fastlander.learner.dqn import DQN
+from fastlander.learner.mirror import mirror_first
+from fastlander.learner.q_network import QNetwork
 
 
 class DuelingNetwork(nn.Module):

@@ -11,11 +11,11 @@ from fastlander.lander.registration import register
 from fastlander.version import __version__
 
 _HOME = {
-    "Agent": "agent",
+    "Agent": "learner.agent",
     "Config": "config",
-    "DQN": "dqn",
+    "DQN": "learner.dqn",
     "LunarLanderVectorEnv": "lander.vector_env",
-    "QNetwork": "q_network",
+    "QNetwork": "learner.q_network",
     "ReplayBuffer": "experience.replay_buffer",
     "Result": "run",
     "Trainer": "trainer",
@@ -40,13 +40,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastlander.agent import Agent
     from fastlander.config import Config
-    from fastlander.dqn import DQN
     from fastlander.environments import make_vec_env
     from fastlander.experience.replay_buffer import ReplayBuffer
     from fastlander.lander.vector_env import LunarLanderVectorEnv
-    from fastlander.q_network import QNetwork
+    from fastlander.learner.agent import Agent
+    from fastlander.learner.dqn import DQN
+    from fastlander.learner.q_network import QNetwork
     from fastlander.render import replay, show
     from fastlander.run import Result
     from fastlander.trainer import Trainer

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from fastlander.config import Config
-from fastlander.schedules import crossings
+from fastlander.learner.schedules import crossings
 
 CHECKPOINTS_FROM = 0.70  # share of the steps
 AVERAGE_FROM = 0.85

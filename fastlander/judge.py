@@ -11,9 +11,9 @@ from gymnasium.vector import VectorEnv
 
 from fastlander.candidates import Candidate
 from fastlander.config import Config
-from fastlander.dqn import DQN
 from fastlander.environments import find_spec
 from fastlander.evaluation import Evaluation, Judgement, evaluate, evaluate_all, make_eval_env, pooled
+from fastlander.learner.dqn import DQN
 from fastlander.metrics import WINDOW, Clock, Scores
 from fastlander.streams import draw_seeds, spawn_streams
 

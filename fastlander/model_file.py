@@ -9,7 +9,7 @@ import safetensors
 import safetensors.torch
 
 from fastlander.config import Config
-from fastlander.q_network import QNetwork
+from fastlander.learner.q_network import QNetwork
 from fastlander.validation import InputError
 from fastlander.version import __version__
 

@@ -12,13 +12,13 @@ import gymnasium as gym
 import numpy as np
 
 from fastlander.config import LANDER_IDS, Config
-from fastlander.cpu_learner import FusedPolicy
 from fastlander.environments import find_spec
 from fastlander.evaluation import Evaluation, Judgement, half_interval
+from fastlander.learner.fused.learner import FusedPolicy
+from fastlander.learner.q_network import QNetwork
 from fastlander.metrics import WINDOW
 from fastlander.model_file import load_model
 from fastlander.page import build_page
-from fastlander.q_network import QNetwork
 from fastlander.tables import (
     EPISODE_COLUMNS,
     EPISODES_FILE,

@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from fastlander.agent import Agent, Spaces
 from fastlander.candidates import Candidates
 from fastlander.config import Config
-from fastlander.dqn import DQN
 from fastlander.evaluation import Evaluation
 from fastlander.experience.collector import Collector, Finished
 from fastlander.experience.n_step import NStep
 from fastlander.experience.replay_buffer import ReplayBuffer, transition_fields
-from fastlander.exploration import epsilon_exponents
-from fastlander.flat_adam import FlatAdam
 from fastlander.judge import Judge
+from fastlander.learner.agent import Agent, Spaces
+from fastlander.learner.dqn import DQN
+from fastlander.learner.exploration import epsilon_exponents
+from fastlander.learner.flat_adam import FlatAdam
+from fastlander.learner.schedules import crossings, epsilon_at, learning_rate_at
 from fastlander.metrics import Clock, MetricsRow, Scores
 from fastlander.progress import progress_display
 from fastlander.run_directory import RunDirectory, RunFailed
-from fastlander.schedules import crossings, epsilon_at, learning_rate_at
 from fastlander.streams import draw_seeds, spawn_streams
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")

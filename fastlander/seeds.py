@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from scipy import stats
 
 from fastlander.config import Config
-from fastlander.dqn import DQN
 from fastlander.environments import make_vec_env
 from fastlander.kernels.threads import available_processors
+from fastlander.learner.dqn import DQN
 from fastlander.metrics import Clock
 from fastlander.run import Result
 from fastlander.run_directory import RunFailed, fresh_path, make_empty_directory

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 
 import fastlander
 from fastlander import DQN, Config
-from fastlander.dqn import pick_device
-from fastlander.equations import clip_norm, huber, mse, td_target
 from fastlander.experience.replay_buffer import Transition
-from fastlander.mirror import MIRROR_ACTIONS, both_ways, mirror
+from fastlander.learner.dqn import pick_device
+from fastlander.learner.equations import clip_norm, huber, mse, td_target
+from fastlander.learner.mirror import MIRROR_ACTIONS, both_ways, mirror
 
 
 def random_batch(rows=32, obs_size=8, actions=4, seed=0):

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from fastlander import Config
-from fastlander.exploration import epsilon_exponents, epsilon_greedy
+from fastlander.learner.exploration import epsilon_exponents, epsilon_greedy
 
 
 def test_exponents():

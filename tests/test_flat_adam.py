@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastlander import QNetwork
-from fastlander.flat_adam import FlatAdam
+from fastlander.learner.flat_adam import FlatAdam
 from tests.test_q_network import plain_twin
 
 

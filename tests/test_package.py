@@ -13,13 +13,14 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 
 # Reading order: a module may import those above it and none below.
 ORDER = """
-version validation config schedules lander.registration kernels.part_compiler kernels.jit streams kernels.simd
-kernels.simd_memory kernels.atomics kernels.threads physics.constants physics.vector_math physics.state
+version validation config learner.schedules lander.registration kernels.part_compiler kernels.jit streams
+kernels.simd kernels.simd_memory kernels.atomics kernels.threads physics.constants physics.vector_math physics.state
 physics.collide_edge physics.contact physics.broad_phase physics.revolute_joint physics.contact_solver
 physics.island physics.island_general physics.island_lanes physics.distance physics.time_of_impact physics.world
 lander.pcg64 lander.game lander.step kernels.compile_notice lander.seeding lander.interface lander.frames
-lander.vector_env environments experience.replay_buffer experience.n_step q_network flat_adam equations mirror
-torch_learner exploration matmul network_plan fused cpu_learner dqn agent experience.collector model_file evaluation
+lander.vector_env environments experience.replay_buffer experience.n_step learner.q_network learner.flat_adam
+learner.equations learner.mirror learner.torch_learner learner.exploration learner.fused.matmul learner.fused.plan
+learner.fused.update learner.fused.learner learner.dqn learner.agent experience.collector model_file evaluation
 metrics candidates judge tables flight trace page render report_page progress checkpoint run_directory run trainer
 seeds sb3 lander.parity arguments train evaluate report export record play verify warmup cli __main__
 """.split()

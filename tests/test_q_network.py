@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastlander import QNetwork
-from fastlander.q_network import forward_pass
+from fastlander.learner.q_network import forward_pass
 from tests.lecture import lecture_network
 
 

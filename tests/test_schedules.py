@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from fastlander import Config
-from fastlander.schedules import crossings, epsilon_at, learning_rate_at
+from fastlander.learner.schedules import crossings, epsilon_at, learning_rate_at
 
 
 def test_the_linear_schedule_by_hand():

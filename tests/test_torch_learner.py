@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastlander import DQN, Config
-from fastlander.torch_learner import WARM_UPS
+from fastlander.learner.torch_learner import WARM_UPS
 from tests.test_dqn import random_batch
 
 

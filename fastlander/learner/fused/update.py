@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.config import Config
-from fastlander.flat_adam import NEGLIGIBLE
 from fastlander.kernels.jit import inlined, part, uncounted_kernel
 from fastlander.kernels.simd import lane_sum, square_root, where
 from fastlander.kernels.simd_memory import fill16, load1, load16, store1, store16
 from fastlander.kernels.threads import falls_asleep, note_done, takes
-from fastlander.matmul import LANES, NO_FLOOR, product, transposed_product
-from fastlander.network_plan import pack_plain, pack_transposed, unpack_plan
+from fastlander.learner.flat_adam import NEGLIGIBLE
+from fastlander.learner.fused.matmul import LANES, NO_FLOOR, product, transposed_product
+from fastlander.learner.fused.plan import pack_plain, pack_transposed, unpack_plan
 from fastlander.streams import next_below, next_uint64
 
 _ZERO, _ONE, _11 = np.float32(0), np.float32(1), np.uint64(11)

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from fastlander.config import Config
-from fastlander.equations import LOSSES, clip_norm, td_target
 from fastlander.experience.replay_buffer import Transition
-from fastlander.flat_adam import FlatAdam
-from fastlander.mirror import mirror_first
-from fastlander.q_network import QNetwork, forward_pass
+from fastlander.learner.equations import LOSSES, clip_norm, td_target
+from fastlander.learner.flat_adam import FlatAdam
+from fastlander.learner.mirror import mirror_first
+from fastlander.learner.q_network import QNetwork, forward_pass
 
 WARM_UPS = 3
 """Updates that CUDA makes before it captures one, as torch.cuda.graph wants it."""

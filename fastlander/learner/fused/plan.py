@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlander.kernels.jit import inlined
 from fastlander.kernels.simd_memory import load1, store1, transpose16
-from fastlander.matmul import LANES, padded
+from fastlander.learner.fused.matmul import LANES, padded
 
 
 class Plan(NamedTuple):

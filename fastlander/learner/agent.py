@@ -6,11 +6,11 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from fastlander.cpu_learner import BatchGradient
 from fastlander.environments import check_spaces
 from fastlander.experience.replay_buffer import ReplayBuffer, sample_together
-from fastlander.flat_adam import FlatAdam
-from fastlander.q_network import QNetwork
+from fastlander.learner.flat_adam import FlatAdam
+from fastlander.learner.fused.learner import BatchGradient
+from fastlander.learner.q_network import QNetwork
 
 GAMMA = 0.99
 LEARNING_RATE = 1e-4

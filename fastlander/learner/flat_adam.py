@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fastlander.kernels.jit import kernel
-from fastlander.q_network import QNetwork
+from fastlander.learner.q_network import QNetwork
 
 _PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "capturable": False, "differentiable": False}
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from fastlander.config import Config
-from fastlander.cpu_learner import CpuLearner, FusedPolicy
 from fastlander.experience.replay_buffer import ReplayBuffer, Transition
-from fastlander.exploration import epsilon_greedy
-from fastlander.flat_adam import FlatAdam
 from fastlander.kernels.threads import available_processors
-from fastlander.mirror import MIRROR_ACTIONS, MIRROR_SIGNS, both_ways
-from fastlander.q_network import QNetwork
+from fastlander.learner.exploration import epsilon_greedy
+from fastlander.learner.flat_adam import FlatAdam
+from fastlander.learner.fused.learner import CpuLearner, FusedPolicy
+from fastlander.learner.mirror import MIRROR_ACTIONS, MIRROR_SIGNS, both_ways
+from fastlander.learner.q_network import QNetwork
+from fastlander.learner.torch_learner import TorchLearner
 from fastlander.streams import spawn_streams
-from fastlander.torch_learner import TorchLearner
 from fastlander.validation import InputError
 
 

@@ -7,11 +7,11 @@ import torch
 
 from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer
-from fastlander.flat_adam import FlatAdam
-from fastlander.fused import LOSS, TO_MAKE, batch_gradient, choose, numbers_of, pack, serve_updates
 from fastlander.kernels.threads import LONG, KernelThreads, run_here
-from fastlander.network_plan import Plan, make_memory, make_plan
-from fastlander.q_network import QNetwork
+from fastlander.learner.flat_adam import FlatAdam
+from fastlander.learner.fused.plan import Plan, make_memory, make_plan
+from fastlander.learner.fused.update import LOSS, TO_MAKE, batch_gradient, choose, numbers_of, pack, serve_updates
+from fastlander.learner.q_network import QNetwork
 from fastlander.streams import kernel_state
 
 

@@ -5,7 +5,7 @@ import functools
 import torch
 from torch import Tensor
 
-from fastlander.q_network import QNetwork
+from fastlander.learner.q_network import QNetwork
 
 MIRROR_SIGNS = (-1, 1, -1, 1, -1, -1, 1, 1)  # x, vx, angle and angular velocity change sign
 MIRROR_ORDER = (0, 1, 2, 3, 4, 5, 7, 6)  # the legs change places
