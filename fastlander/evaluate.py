@@ -13,7 +13,7 @@ from fastlander.config import Backend
 from fastlander.validation import Count, Natural, check
 
 if TYPE_CHECKING:
-    from fastlander.evaluation import Evaluation
+    from fastlander.evaluation.evaluation import Evaluation
 
 PROG = "fastlander evaluate"
 
@@ -32,7 +32,7 @@ def evaluate_run(
     Raises:
         ValueError: there is no such policy, or a number is out of range.
     """
-    from fastlander.evaluation import evaluate, make_eval_env
+    from fastlander.evaluation.evaluation import evaluate, make_eval_env
     from fastlander.learner.fused.learner import FusedPolicy  # here, as --help does not wait for torch and numba
     from fastlander.model_file import load_model
     from fastlander.streams import draw_seeds
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             backend: What steps them: the native lander, or Gymnasium's environments in one process (sync) or in one
                 each (async); None is what the run was trained on.
         """
-        from fastlander.evaluation import describe
+        from fastlander.evaluation.evaluation import describe
 
         print(describe(*evaluate_run(directory, episodes, seed, backend)))
         return 0

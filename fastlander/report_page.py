@@ -13,10 +13,10 @@ import numpy as np
 
 from fastlander.config import LANDER_IDS, Config
 from fastlander.environments import find_spec
-from fastlander.evaluation import Evaluation, Judgement, half_interval
+from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interval
+from fastlander.evaluation.scores import WINDOW
 from fastlander.learner.fused.learner import FusedPolicy
 from fastlander.learner.q_network import QNetwork
-from fastlander.metrics import WINDOW
 from fastlander.model_file import load_model
 from fastlander.page import build_page
 from fastlander.tables import (

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from fastlander.candidates import Candidates
 from fastlander.config import Config
-from fastlander.evaluation import Evaluation
+from fastlander.evaluation.candidates import Candidates
+from fastlander.evaluation.evaluation import Evaluation
+from fastlander.evaluation.judge import Judge
+from fastlander.evaluation.scores import Clock, MetricsRow, Scores
 from fastlander.experience.collector import Collector, Finished
 from fastlander.experience.n_step import NStep
 from fastlander.experience.replay_buffer import ReplayBuffer, transition_fields
-from fastlander.judge import Judge
 from fastlander.learner.agent import Agent, Spaces
 from fastlander.learner.dqn import DQN
 from fastlander.learner.exploration import epsilon_exponents
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.schedules import crossings, epsilon_at, learning_rate_at
-from fastlander.metrics import Clock, MetricsRow, Scores
 from fastlander.progress import progress_display
 from fastlander.run_directory import RunDirectory, RunFailed
 from fastlander.streams import draw_seeds, spawn_streams

@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 
 from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.config import Config
-from fastlander.evaluation import Judgement
+from fastlander.evaluation.evaluation import Judgement
+from fastlander.evaluation.scores import MetricsRow, Scores
 from fastlander.learner.q_network import QNetwork
-from fastlander.metrics import MetricsRow, Scores
 from fastlander.model_file import MODEL_FILE, save_model, write_atomically
 from fastlander.report_page import REPORT_FILE, report_page
 from fastlander.tables import (

@@ -14,9 +14,9 @@ from scipy import stats
 
 from fastlander.config import Config
 from fastlander.environments import make_vec_env
+from fastlander.evaluation.scores import Clock
 from fastlander.kernels.threads import available_processors
 from fastlander.learner.dqn import DQN
-from fastlander.metrics import Clock
 from fastlander.run import Result
 from fastlander.run_directory import RunFailed, fresh_path, make_empty_directory
 from fastlander.trainer import Trainer, interrupts, one_torch_thread

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlander.evaluation import Evaluation, Judgement
+from fastlander.evaluation.evaluation import Evaluation, Judgement
 from fastlander.validation import InputError
 
 METRICS_FILE, EPISODES_FILE, EVALUATIONS_FILE = "metrics.csv", "episodes.csv", "evaluations.csv"

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from fastlander import Config
-from fastlander.candidates import Candidate, Candidates
-from fastlander.judge import FINALISTS, Judge
-from fastlander.metrics import Clock
+from fastlander.evaluation.candidates import Candidate, Candidates
+from fastlander.evaluation.judge import FINALISTS, Judge
+from fastlander.evaluation.scores import Clock
 
 
 def drifting(total, stride, count=4):
@@ -58,7 +58,7 @@ class FakeDQN:
 
 
 def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
-    from fastlander.evaluation import Evaluation
+    from fastlander.evaluation.evaluation import Evaluation
 
     rounds = []
 
@@ -69,8 +69,8 @@ def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
         ones = np.ones(len(seeds), int)
         return [Evaluation(np.full(len(seeds), m), ones, ones, ones, np.array(seeds)) for m in means]
 
-    monkeypatch.setattr("fastlander.judge.evaluate_all", faked)
-    monkeypatch.setattr("fastlander.judge.pooled", lambda *both: both[-1])
+    monkeypatch.setattr("fastlander.evaluation.judge.evaluate_all", faked)
+    monkeypatch.setattr("fastlander.evaluation.judge.pooled", lambda *both: both[-1])
     said = []
     judge = Judge(Config(eval_episodes=6), FakeDQN(), said.append, Clock())
     values = (210, 205, 290, 230, 120, 250, 240, 100)

@@ -4,7 +4,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from fastlander import make_vec_env
-from fastlander.evaluation import Evaluation, describe, evaluate, evaluate_all, pooled
+from fastlander.evaluation.evaluation import Evaluation, describe, evaluate, evaluate_all, pooled
 
 
 def lander_policy(obs):

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from fastlander import Config, Trainer
-from fastlander.metrics import MetricsRow
+from fastlander.evaluation.scores import MetricsRow
 from fastlander.progress import LectureLines, LiveBar, LiveCurve, ProgressDisplay, progress_display
 
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from fastlander import Config, LunarLanderVectorEnv, Trainer, cli
-from fastlander.evaluation import Evaluation, evaluate
+from fastlander.evaluation.evaluation import Evaluation, evaluate
 from fastlander.physics.state import ORIGIN, POSITION, unpack
 from fastlander.report import write_report
 from fastlander.report_page import curve, histogram, replays_of

@@ -239,12 +239,12 @@ def test_a_pass_that_is_not_confirmed_does_not_count(tmp_path, monkeypatch):
     means = iter([300, 100, 300, 250])
 
     def faked(policy, env, seeds):
-        from fastlander.evaluation import Evaluation
+        from fastlander.evaluation.evaluation import Evaluation
 
         returns = np.full(len(seeds), float(next(means)))
         return Evaluation(returns, np.ones(len(seeds), int), returns, np.ones(len(seeds), bool), np.array(seeds))
 
-    monkeypatch.setattr("fastlander.judge.evaluate", faked)
+    monkeypatch.setattr("fastlander.evaluation.judge.evaluate", faked)
     result = train(tmp_path / "run", solved_score=200, eval_gate=-1e9, eval_interval=500, total_timesteps=50_000)
     assert result.solved
     assert next(means, None) is None
@@ -255,13 +255,13 @@ def test_the_best_judged_policy_is_what_is_kept(tmp_path, monkeypatch):
     means, seen = iter([10, 50, *[20] * 100]), []
 
     def faked(policy, env, seeds):
-        from fastlander.evaluation import Evaluation
+        from fastlander.evaluation.evaluation import Evaluation
 
         seen.append(policy.__self__.q_network.flat.clone())
         returns = np.full(len(seeds), float(next(means)))
         return Evaluation(returns, np.ones(len(seeds), int), returns, np.ones(len(seeds), bool), np.array(seeds))
 
-    monkeypatch.setattr("fastlander.judge.evaluate", faked)
+    monkeypatch.setattr("fastlander.evaluation.judge.evaluate", faked)
     result = train(tmp_path / "run", eval_gate=-1e9, eval_interval=500, total_timesteps=50_000, max_episodes=70)
     assert len(seen) >= 4
     assert result.evaluation.mean == 50

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
-from fastlander.candidates import Candidate
 from fastlander.config import Config
 from fastlander.environments import find_spec
-from fastlander.evaluation import Evaluation, Judgement, evaluate, evaluate_all, make_eval_env, pooled
+from fastlander.evaluation.candidates import Candidate
+from fastlander.evaluation.evaluation import Evaluation, Judgement, evaluate, evaluate_all, make_eval_env, pooled
+from fastlander.evaluation.scores import WINDOW, Clock, Scores
 from fastlander.learner.dqn import DQN
-from fastlander.metrics import WINDOW, Clock, Scores
 from fastlander.streams import draw_seeds, spawn_streams
 
 GATE_WINDOW = 50
