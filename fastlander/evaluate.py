@@ -34,7 +34,7 @@ def evaluate_run(
     """
     from fastlander.evaluation.evaluation import evaluate, make_eval_env
     from fastlander.learner.fused.learner import FusedPolicy  # here, as --help does not wait for torch and numba
-    from fastlander.model_file import load_model
+    from fastlander.storage.model_file import load_model
     from fastlander.streams import draw_seeds
 
     episodes = check("episodes", Count, episodes)

@@ -29,7 +29,7 @@ def export_onnx(directory: str | Path, output: str | Path | None = None) -> Path
     Raises:
         ValueError: no such policy, an output that exists or cannot be written, or the extra fastlander[onnx] missing.
     """
-    from fastlander.model_file import load_model, write_atomically  # here, as --help does not wait for torch
+    from fastlander.storage.model_file import load_model, write_atomically  # here, as --help does not wait for torch
 
     q_network, config = load_model(directory)
     path = check_new(Path(directory) / ONNX_FILE if output is None else Path(output))

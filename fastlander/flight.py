@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from fastlander.environments import find_spec
-from fastlander.model_file import load_model
+from fastlander.storage.model_file import load_model
 from fastlander.streams import draw_seeds
 from fastlander.validation import InputError
 

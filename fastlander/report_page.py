@@ -17,9 +17,9 @@ from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interva
 from fastlander.evaluation.scores import WINDOW
 from fastlander.learner.fused.learner import FusedPolicy
 from fastlander.learner.q_network import QNetwork
-from fastlander.model_file import load_model
 from fastlander.page import build_page
-from fastlander.tables import (
+from fastlander.storage.model_file import load_model
+from fastlander.storage.tables import (
     EPISODE_COLUMNS,
     EPISODES_FILE,
     EVALUATIONS_FILE,

@@ -25,7 +25,7 @@ from fastlander.learner.exploration import epsilon_exponents
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.schedules import crossings, epsilon_at, learning_rate_at
 from fastlander.progress import progress_display
-from fastlander.run_directory import RunDirectory, RunFailed
+from fastlander.storage.run_directory import RunDirectory, RunFailed
 from fastlander.streams import draw_seeds, spawn_streams
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")

@@ -18,7 +18,7 @@ from fastlander.evaluation.scores import Clock
 from fastlander.kernels.threads import available_processors
 from fastlander.learner.dqn import DQN
 from fastlander.run import Result
-from fastlander.run_directory import RunFailed, fresh_path, make_empty_directory
+from fastlander.storage.run_directory import RunFailed, fresh_path, make_empty_directory
 from fastlander.trainer import Trainer, interrupts, one_torch_thread
 from fastlander.validation import Count, check
 

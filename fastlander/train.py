@@ -64,7 +64,7 @@ def _train(arguments: Arguments) -> int:
     # torch and numba make a million objects that stay: the garbage collector would look through them again and again
     # while they are imported and once more at exit, 0.6 s in all.
     gc.disable()
-    from fastlander.run_directory import RunFailed
+    from fastlander.storage.run_directory import RunFailed
     from fastlander.trainer import Trainer  # here, as --help does not wait for torch and numba
 
     gc.freeze()

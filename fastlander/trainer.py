@@ -13,7 +13,7 @@ import torch
 from fastlander.config import Config
 from fastlander.environments import make_vec_env
 from fastlander.run import Result, Run
-from fastlander.run_directory import RunDirectory, event_writer, read_config
+from fastlander.storage.run_directory import RunDirectory, event_writer, read_config
 from fastlander.validation import InputError
 
 

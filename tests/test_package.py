@@ -20,10 +20,10 @@ physics.island physics.island_general physics.island_lanes physics.distance phys
 lander.pcg64 lander.game lander.step kernels.compile_notice lander.seeding lander.interface lander.frames
 lander.vector_env environments experience.replay_buffer experience.n_step learner.q_network learner.flat_adam
 learner.equations learner.mirror learner.torch_learner learner.exploration learner.fused.matmul learner.fused.plan
-learner.fused.update learner.fused.learner learner.dqn learner.agent experience.collector model_file
-evaluation.evaluation evaluation.scores evaluation.candidates evaluation.judge tables flight trace page render
-report_page progress checkpoint run_directory run trainer seeds sb3 lander.parity arguments train evaluate report
-export record play verify warmup cli __main__
+learner.fused.update learner.fused.learner learner.dqn learner.agent experience.collector storage.model_file
+evaluation.evaluation evaluation.scores evaluation.candidates evaluation.judge storage.tables flight trace page
+render report_page progress storage.checkpoint storage.run_directory run trainer seeds sb3 lander.parity arguments
+train evaluate report export record play verify warmup cli __main__
 """.split()
 
 

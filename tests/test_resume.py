@@ -20,9 +20,9 @@ import pytest
 import torch
 
 from fastlander import Config, Trainer, train
-from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.run import Run
-from fastlander.run_directory import NotWritten, RunDirectory
+from fastlander.storage.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from fastlander.storage.run_directory import NotWritten, RunDirectory
 
 SHORT = {
     "num_envs": 4, "total_timesteps": 6_000, "eval_episodes": 4, "learning_starts": 500, "buffer_size": 3_000,
@@ -44,7 +44,7 @@ def outcome(directory):
 @pytest.fixture(autouse=True, scope="module")
 def many_checkpoints():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastlander.run_directory.LARGEST_SHARE", 0.5)
+        patch.setattr("fastlander.storage.run_directory.LARGEST_SHARE", 0.5)
         yield
 
 
@@ -358,7 +358,7 @@ def test_the_command_says_that_the_disk_is_full(in_tmp, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fastlander.run_directory.save_model", full)
+    monkeypatch.setattr("fastlander.storage.run_directory.save_model", full)
     flags = "--num-envs 4 --total-timesteps 1000 --eval-episodes 2 --no-progress --output-dir run"
     assert train.main(flags.split()) == 1
     line = capsys.readouterr().err

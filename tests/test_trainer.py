@@ -329,7 +329,7 @@ def test_an_unwritable_directory(tmp_path, where):
 
 def test_two_runs_cannot_take_one_directory(tmp_path, monkeypatch):
     config = Config(**SHORT, output_dir=tmp_path / "run")
-    from fastlander.run_directory import RunDirectory
+    from fastlander.storage.run_directory import RunDirectory
 
     with RunDirectory.create(config), pytest.raises(ValueError, match="in use"):
         RunDirectory.create(config)

@@ -12,14 +12,14 @@ from typing import Any, Self, TextIO
 
 from filelock import FileLock, Timeout
 
-from fastlander.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.config import Config
 from fastlander.evaluation.evaluation import Judgement
 from fastlander.evaluation.scores import MetricsRow, Scores
 from fastlander.learner.q_network import QNetwork
-from fastlander.model_file import MODEL_FILE, save_model, write_atomically
 from fastlander.report_page import REPORT_FILE, report_page
-from fastlander.tables import (
+from fastlander.storage.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from fastlander.storage.model_file import MODEL_FILE, save_model, write_atomically
+from fastlander.storage.tables import (
     EPISODE_COLUMNS,
     EPISODES_FILE,
     EVALUATION_COLUMNS,
