@@ -20,8 +20,8 @@ _HOME = {
     "Result": "run",
     "Trainer": "trainer",
     "make_vec_env": "environments",
-    "replay": "render",
-    "show": "render",
+    "replay": "viewing.notebook",
+    "show": "viewing.notebook",
 }
 
 __all__ = [
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from fastlander.learner.agent import Agent
     from fastlander.learner.dqn import DQN
     from fastlander.learner.q_network import QNetwork
-    from fastlander.render import replay, show
     from fastlander.run import Result
     from fastlander.trainer import Trainer
+    from fastlander.viewing.notebook import replay, show
 
 
 register()

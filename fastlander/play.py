@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check("episodes", Count, episodes)
         check("seed", Natural, seed)
         _check_screen()
-        from fastlander.flight import Flight
+        from fastlander.viewing.flight import Flight
 
         flight = Flight(directory, episodes, seed, "human")
         for _ in flight.frames():

@@ -44,7 +44,7 @@ def record(
     format = check("format", Format, format)
     if format == "mp4":
         _ffmpeg()
-    from fastlander.flight import Flight
+    from fastlander.viewing.flight import Flight
 
     flight = Flight(directory, episodes, seed, "rgb_array")
     name = "frames" if format == "frames" else f"flight.{format}"

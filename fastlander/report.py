@@ -19,8 +19,8 @@ def write_report(directory: str | Path, output: str | Path | None = None) -> Pat
     Raises:
         ValueError: no run, one without evaluations, or an output that exists or cannot be written.
     """
-    from fastlander.report_page import REPORT_FILE, report_page
     from fastlander.storage.model_file import write_atomically  # here, as --help does not wait for torch and numba
+    from fastlander.viewing.report_page import REPORT_FILE, report_page
 
     directory = Path(directory)
     path = directory / REPORT_FILE if output is None else check_new(Path(output))

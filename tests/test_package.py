@@ -21,9 +21,9 @@ lander.pcg64 lander.game lander.step kernels.compile_notice lander.seeding lande
 lander.vector_env environments experience.replay_buffer experience.n_step learner.q_network learner.flat_adam
 learner.equations learner.mirror learner.torch_learner learner.exploration learner.fused.matmul learner.fused.plan
 learner.fused.update learner.fused.learner learner.dqn learner.agent experience.collector storage.model_file
-evaluation.evaluation evaluation.scores evaluation.candidates evaluation.judge storage.tables flight trace page
-render report_page progress storage.checkpoint storage.run_directory run trainer seeds sb3 lander.parity arguments
-train evaluate report export record play verify warmup cli __main__
+evaluation.evaluation evaluation.scores evaluation.candidates evaluation.judge storage.tables viewing.flight
+viewing.trace viewing.page viewing.notebook viewing.report_page progress storage.checkpoint storage.run_directory
+run trainer seeds sb3 lander.parity arguments train evaluate report export record play verify warmup cli __main__
 """.split()
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastlander import Agent, Config, QNetwork, Trainer, replay, show
-from fastlander.trace import trace
+from fastlander.viewing.trace import trace
 
 
 def frames(count):

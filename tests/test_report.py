@@ -14,9 +14,9 @@ from fastlander import Config, LunarLanderVectorEnv, Trainer, cli
 from fastlander.evaluation.evaluation import Evaluation, evaluate
 from fastlander.physics.state import ORIGIN, POSITION, unpack
 from fastlander.report import write_report
-from fastlander.report_page import curve, histogram, replays_of
 from fastlander.storage.tables import EVALUATION_COLUMNS, evaluation_rows, read_judgements, read_table, table
-from fastlander.trace import trace
+from fastlander.viewing.report_page import curve, histogram, replays_of
+from fastlander.viewing.trace import trace
 
 SHORT = {"num_envs": 4, "total_timesteps": 1_000, "eval_episodes": 5, "progress": False, "eval_gate": -1e9}
 

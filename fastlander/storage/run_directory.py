@@ -16,7 +16,6 @@ from fastlander.config import Config
 from fastlander.evaluation.evaluation import Judgement
 from fastlander.evaluation.scores import MetricsRow, Scores
 from fastlander.learner.q_network import QNetwork
-from fastlander.report_page import REPORT_FILE, report_page
 from fastlander.storage.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.storage.model_file import MODEL_FILE, save_model, write_atomically
 from fastlander.storage.tables import (
@@ -30,6 +29,7 @@ from fastlander.storage.tables import (
 )
 from fastlander.validation import InputError
 from fastlander.version import __version__
+from fastlander.viewing.report_page import REPORT_FILE, report_page
 
 CONFIG_FILE, CHECKPOINT_DIRECTORY, LOCK_FILE = "config.json", "checkpoint", ".lock"
 TENSORBOARD_DIRECTORY = "tensorboard"

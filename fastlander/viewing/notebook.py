@@ -10,10 +10,10 @@ import gymnasium as gym
 import numpy as np
 
 from fastlander.config import LANDER_IDS
-from fastlander.page import build_page
 from fastlander.storage.model_file import load_model
-from fastlander.trace import trace
 from fastlander.validation import Count, InputError, Natural, check
+from fastlander.viewing.page import build_page
+from fastlander.viewing.trace import trace
 
 
 class Markup:

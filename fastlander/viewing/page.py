@@ -17,7 +17,7 @@ def build_page(template: str, styles: Sequence[str], scripts: Sequence[str], val
     import jinja2  # here, as only who writes a page has to wait for it
     from markupsafe import Markup
 
-    web = resources.files("fastlander") / "web"
+    web = resources.files("fastlander") / "viewing" / "web"
 
     def joined(names: Sequence[str]) -> Markup:
         return Markup("\n".join((web / name).read_text(encoding="utf-8") for name in names))

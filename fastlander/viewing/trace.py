@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from fastlander.flight import fly
+from fastlander.viewing.flight import fly
 
 UNIT = 1000  # poses are whole millimetres and milliradians, which no screen can tell from the numbers behind them
 LEGS = (4, 8)  # added to the action in `events` where that leg of `LunarLander.legs` touches the ground

@@ -17,7 +17,6 @@ from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interva
 from fastlander.evaluation.scores import WINDOW
 from fastlander.learner.fused.learner import FusedPolicy
 from fastlander.learner.q_network import QNetwork
-from fastlander.page import build_page
 from fastlander.storage.model_file import load_model
 from fastlander.storage.tables import (
     EPISODE_COLUMNS,
@@ -27,9 +26,10 @@ from fastlander.storage.tables import (
     read_judgements,
     read_table,
 )
-from fastlander.trace import Trace, trace
 from fastlander.validation import InputError
 from fastlander.version import __version__
+from fastlander.viewing.page import build_page
+from fastlander.viewing.trace import Trace, trace
 
 REPORT_FILE = "report.html"
 MOST_DOTS, MOST_POINTS, MOST_BINS = 1500, 400, 60
