@@ -9,10 +9,10 @@ import tempfile
 
 import numpy as np
 
-import fastlander.run
+import fastlander.training.run_state
 from benchmarks.variants import Both, Dueling, Prioritized, TorchVariant
 from fastlander import DQN, Config
-from fastlander.seeds import interquartile_mean, train_seeds
+from fastlander.training.multi_seed import interquartile_mean, train_seeds
 
 CHANGES = {
     "preset": {},
@@ -55,11 +55,11 @@ VARIANTS = {
 @contextlib.contextmanager
 def learner(kind):
     """Trainers learn with this kind of DQN."""
-    fastlander.run.DQN = kind
+    fastlander.training.run_state.DQN = kind
     try:
         yield
     finally:
-        fastlander.run.DQN = DQN
+        fastlander.training.run_state.DQN = DQN
 
 
 def measure(config, count, kind):

@@ -9,7 +9,7 @@ import pytest
 
 from fastlander import Config, Trainer
 from fastlander.report import write_report
-from fastlander.run import Run
+from fastlander.training.run_state import Run
 
 COUNTER = itertools.count()
 

@@ -17,8 +17,8 @@ _HOME = {
     "LunarLanderVectorEnv": "lander.vector_env",
     "QNetwork": "learner.q_network",
     "ReplayBuffer": "experience.replay_buffer",
-    "Result": "run",
-    "Trainer": "trainer",
+    "Result": "training.run_state",
+    "Trainer": "training.trainer",
     "make_vec_env": "environments",
     "replay": "viewing.notebook",
     "show": "viewing.notebook",
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from fastlander.learner.agent import Agent
     from fastlander.learner.dqn import DQN
     from fastlander.learner.q_network import QNetwork
-    from fastlander.run import Result
-    from fastlander.trainer import Trainer
+    from fastlander.training.run_state import Result
+    from fastlander.training.trainer import Trainer
     from fastlander.viewing.notebook import replay, show
 
 

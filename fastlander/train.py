@@ -65,7 +65,7 @@ def _train(arguments: Arguments) -> int:
     # while they are imported and once more at exit, 0.6 s in all.
     gc.disable()
     from fastlander.storage.run_directory import RunFailed
-    from fastlander.trainer import Trainer  # here, as --help does not wait for torch and numba
+    from fastlander.training.trainer import Trainer  # here, as --help does not wait for torch and numba
 
     gc.freeze()
     gc.enable()
@@ -87,7 +87,7 @@ def _train(arguments: Arguments) -> int:
 
 
 def _train_seeds(config: Config, count: int) -> int:
-    from fastlander.seeds import train_seeds
+    from fastlander.training.multi_seed import train_seeds
 
     seeds = train_seeds(config, count, print if config.progress else lambda line: None)
     print(seeds.summary())

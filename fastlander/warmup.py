@@ -33,7 +33,7 @@ def _lander() -> None:
 
 def _learner() -> None:
     from fastlander.config import Config
-    from fastlander.trainer import Trainer
+    from fastlander.training.trainer import Trainer
 
     with tempfile.TemporaryDirectory() as directory:
         Trainer(

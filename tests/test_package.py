@@ -22,8 +22,9 @@ lander.vector_env environments experience.replay_buffer experience.n_step learne
 learner.equations learner.mirror learner.torch_learner learner.exploration learner.fused.matmul learner.fused.plan
 learner.fused.update learner.fused.learner learner.dqn learner.agent experience.collector storage.model_file
 evaluation.evaluation evaluation.scores evaluation.candidates evaluation.judge storage.tables viewing.flight
-viewing.trace viewing.page viewing.notebook viewing.report_page progress storage.checkpoint storage.run_directory
-run trainer seeds sb3 lander.parity arguments train evaluate report export record play verify warmup cli __main__
+viewing.trace viewing.page viewing.notebook viewing.report_page training.progress storage.checkpoint
+storage.run_directory training.run_state training.trainer training.multi_seed sb3 lander.parity arguments train
+evaluate report export record play verify warmup cli __main__
 """.split()
 
 
@@ -75,7 +76,7 @@ def test_help_loads_nothing_heavy(command):
 
 
 def test_training_does_not_load_torch_s_compiler():
-    code = "import sys, fastlander; fastlander.DQN(fastlander.Config()); import fastlander.trainer; "
+    code = "import sys, fastlander; fastlander.DQN(fastlander.Config()); import fastlander.training.trainer; "
     check = "print('torch._dynamo' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
@@ -101,6 +102,8 @@ def test_no_global_random_state_is_used_but_by_the_agent_s_constructor():
 
 
 def test_other_environments_do_not_wait_for_the_lander_s_kernels():
-    code = "import sys, fastlander.trainer; print([m for m in sys.modules if m.startswith('fastlander.physics')])"
+    code = (
+        "import sys, fastlander.training.trainer; print([m for m in sys.modules if m.startswith('fastlander.physics')])"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

@@ -6,7 +6,7 @@ import pytest
 
 from fastlander import Config, Trainer
 from fastlander.evaluation.scores import MetricsRow
-from fastlander.progress import LectureLines, LiveBar, LiveCurve, ProgressDisplay, progress_display
+from fastlander.training.progress import LectureLines, LiveBar, LiveCurve, ProgressDisplay, progress_display
 
 
 def row(timesteps, eval_mean=None):
@@ -63,7 +63,7 @@ def test_in_jupyter_a_run_shows_its_curve(jupyter, tmp_path, capsys):
 
 def test_drawing_takes_a_small_share_of_the_time(jupyter, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("fastlander.progress.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("fastlander.training.progress.time.perf_counter", lambda: now[0])
     display = LiveCurve(Config())
 
     def slow(*_):

@@ -20,9 +20,9 @@ import pytest
 import torch
 
 from fastlander import Config, Trainer, train
-from fastlander.run import Run
 from fastlander.storage.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.storage.run_directory import NotWritten, RunDirectory
+from fastlander.training.run_state import Run
 
 SHORT = {
     "num_envs": 4, "total_timesteps": 6_000, "eval_episodes": 4, "learning_starts": 500, "buffer_size": 3_000,

@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import fastlander.run
-import fastlander.trainer
+import fastlander.training.run_state
+import fastlander.training.trainer
 from fastlander import Config, Trainer
-from fastlander.run import Diverged
+from fastlander.training.run_state import Diverged
 from tests.lecture import lecture_network
 
 SHORT = {"num_envs": 4, "total_timesteps": 3_000, "eval_episodes": 4, "learning_starts": 500, "progress": False}
@@ -157,7 +157,7 @@ def test_without_tensorboard_installed_it_says_what_to_install(tmp_path, monkeyp
     with pytest.raises(ValueError, match=r"tensorboard needs a package more: pip install 'fastlander\[tensorboard\]'"):
         train(tmp_path / "run", tensorboard=True)
     assert os.listdir(tmp_path) == []
-    code = "import sys, fastlander.trainer; print('tensorboard' in sys.modules)"
+    code = "import sys, fastlander.training.trainer; print('tensorboard' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
 
@@ -336,7 +336,7 @@ def test_two_runs_cannot_take_one_directory(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(tmp_path, monkeypatch):
-    learning, flats = fastlander.run.DQN.learning, []
+    learning, flats = fastlander.training.run_state.DQN.learning, []
 
     @contextlib.contextmanager
     def poisoned(dqn, buffer, updates):
@@ -348,7 +348,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(
         else:
             flats.append(dqn.q_network.flat.clone())
 
-    monkeypatch.setattr(fastlander.run.DQN, "learning", poisoned)
+    monkeypatch.setattr(fastlander.training.run_state.DQN, "learning", poisoned)
     with pytest.raises(Diverged, match="the loss became nan by step [0-9,]+; the last good weights are in"):
         train(tmp_path / "run", log_episodes=1)
     kept = torch.cat([tensor.reshape(-1) for tensor in load_file(tmp_path / "run" / "model.safetensors").values()])
@@ -394,7 +394,7 @@ def test_it_runs_outside_of_the_main_thread(tmp_path):
 
 
 def test_a_second_ctrl_c_stops_at_once():
-    with pytest.raises(KeyboardInterrupt), fastlander.trainer.interrupts() as interrupted:
+    with pytest.raises(KeyboardInterrupt), fastlander.training.trainer.interrupts() as interrupted:
         signal.raise_signal(signal.SIGINT)
         assert interrupted.is_set()
         signal.raise_signal(signal.SIGINT)

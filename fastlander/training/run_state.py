@@ -24,9 +24,9 @@ from fastlander.learner.dqn import DQN
 from fastlander.learner.exploration import epsilon_exponents
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.schedules import crossings, epsilon_at, learning_rate_at
-from fastlander.progress import progress_display
 from fastlander.storage.run_directory import RunDirectory, RunFailed
 from fastlander.streams import draw_seeds, spawn_streams
+from fastlander.training.progress import progress_display
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
 """Attributes of a `Run` that have a state of their own."""

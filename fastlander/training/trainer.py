@@ -12,8 +12,8 @@ import torch
 
 from fastlander.config import Config
 from fastlander.environments import make_vec_env
-from fastlander.run import Result, Run
 from fastlander.storage.run_directory import RunDirectory, event_writer, read_config
+from fastlander.training.run_state import Result, Run
 from fastlander.validation import InputError
 
 

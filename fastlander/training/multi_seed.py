@@ -17,9 +17,9 @@ from fastlander.environments import make_vec_env
 from fastlander.evaluation.scores import Clock
 from fastlander.kernels.threads import available_processors
 from fastlander.learner.dqn import DQN
-from fastlander.run import Result
 from fastlander.storage.run_directory import RunFailed, fresh_path, make_empty_directory
-from fastlander.trainer import Trainer, interrupts, one_torch_thread
+from fastlander.training.run_state import Result
+from fastlander.training.trainer import Trainer, interrupts, one_torch_thread
 from fastlander.validation import Count, check
 
 SEEDS_FILE = "seeds.csv"
