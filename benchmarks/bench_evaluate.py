@@ -8,7 +8,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor
 
 from fastlander import Config, Trainer, make_vec_env
-from fastlander.evaluation.evaluation import evaluate, make_eval_env
+from fastlander.evaluation.episodes import evaluate, make_eval_env
 from fastlander.sb3 import SB3VecEnv
 
 SEEDS = list(range(100))

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from fastlander.learner.agent import Agent
     from fastlander.learner.dqn import DQN
     from fastlander.learner.q_network import QNetwork
-    from fastlander.training.run_state import Result
+    from fastlander.training.result import Result
     from fastlander.training.trainer import Trainer
     from fastlander.viewing.notebook import replay, show
 

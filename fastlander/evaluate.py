@@ -32,8 +32,8 @@ def evaluate_run(
     Raises:
         ValueError: there is no such policy, or a number is out of range.
     """
-    from fastlander.evaluation.evaluation import evaluate, make_eval_env
-    from fastlander.learner.fused.learner import FusedPolicy  # here, as --help does not wait for torch and numba
+    from fastlander.evaluation.episodes import evaluate, make_eval_env
+    from fastlander.learner.fused.policy import FusedPolicy  # here, as --help does not wait for torch and numba
     from fastlander.storage.model_file import load_model
     from fastlander.streams import draw_seeds
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlander.validation import InputError, check_new, writing
+from fastlander.storage.files import check_new, writing
+from fastlander.validation import InputError
 
 PROG = "fastlander export"
 ONNX_FILE = "model.onnx"
@@ -29,7 +30,8 @@ def export_onnx(directory: str | Path, output: str | Path | None = None) -> Path
     Raises:
         ValueError: no such policy, an output that exists or cannot be written, or the extra fastlander[onnx] missing.
     """
-    from fastlander.storage.model_file import load_model, write_atomically  # here, as --help does not wait for torch
+    from fastlander.storage.files import write_atomically  # here, as --help does not wait for torch
+    from fastlander.storage.model_file import load_model  # here, as --help does not wait for torch
 
     q_network, config = load_model(directory)
     path = check_new(Path(directory) / ONNX_FILE if output is None else Path(output))

@@ -1,7 +1,6 @@
 """`python -m fastlander.record DIR`: greedy episodes of a finished run as GIF, MP4 or single frames."""
 
 import contextlib
-import itertools
 import os
 import shutil
 import sys
@@ -11,11 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from fastlander.validation import Count, InputError, Natural, check, check_new, writing
+from fastlander.storage.files import check_new, writing
+from fastlander.validation import Count, Natural, check
+from fastlander.viewing.video import load_ffmpeg, write_frames, write_gif, write_mp4
 
 PROG = "fastlander record"
 Format = Literal["gif", "mp4", "frames"]
-GIF_FPS = 25  # a browser shows no more than 50, and every second frame is enough to see a landing
 
 
 def record(
@@ -43,14 +43,14 @@ def record(
     episodes, seed = check("episodes", Count, episodes), check("seed", Natural, seed)
     format = check("format", Format, format)
     if format == "mp4":
-        _ffmpeg()
+        load_ffmpeg()
     from fastlander.viewing.flight import Flight
 
     flight = Flight(directory, episodes, seed, "rgb_array")
     name = "frames" if format == "frames" else f"flight.{format}"
     path = check_new(Path(directory) / name if output is None else Path(output))
     temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    write = {"gif": _write_gif, "mp4": _write_mp4, "frames": _write_frames}[format]
+    write = {"gif": write_gif, "mp4": write_mp4, "frames": write_frames}[format]
     try:
         with writing(path):
             write(temporary, _shown(flight.frames(), progress), flight.frames_per_second)
@@ -66,42 +66,6 @@ def _shown(frames: Iterable[np.ndarray], progress: bool) -> Iterator[np.ndarray]
     from rich.progress import track
 
     return iter(track(frames, "recording", total=None, transient=True, disable=not progress))
-
-
-def _write_gif(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
-    from PIL import Image
-
-    stride = max(1, round(fps / GIF_FPS))
-    images = (Image.fromarray(frame) for frame in itertools.islice(frames, 0, None, stride))
-    next(images).save(
-        path, format="GIF", save_all=True, append_images=images, duration=round(1000 * stride / fps), loop=0
-    )
-
-
-def _write_mp4(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
-    first = next(frames)
-    height, width, _ = first.shape
-    writer = _ffmpeg().write_frames(str(path), (width, height), fps=fps, macro_block_size=1, ffmpeg_log_level="error")
-    writer.send(None)
-    for frame in itertools.chain([first], frames):
-        writer.send(np.ascontiguousarray(frame))
-    writer.close()
-
-
-def _write_frames(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
-    from PIL import Image
-
-    path.mkdir()
-    for k, frame in enumerate(frames):
-        Image.fromarray(frame).save(path / f"{k:06d}.png")
-
-
-def _ffmpeg():
-    try:
-        import imageio_ffmpeg
-    except ImportError:
-        raise InputError("format mp4 needs imageio-ffmpeg: pip install 'fastlander[video]'") from None
-    return imageio_ffmpeg
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastlander.validation import check_new, writing
+from fastlander.storage.files import check_new, writing
 
 PROG = "fastlander report"
 
@@ -19,8 +19,9 @@ def write_report(directory: str | Path, output: str | Path | None = None) -> Pat
     Raises:
         ValueError: no run, one without evaluations, or an output that exists or cannot be written.
     """
-    from fastlander.storage.model_file import write_atomically  # here, as --help does not wait for torch and numba
-    from fastlander.viewing.report_page import REPORT_FILE, report_page
+    from fastlander.storage.files import write_atomically  # here, as --help does not wait for torch and numba
+    from fastlander.storage.run_directory import REPORT_FILE
+    from fastlander.viewing.report_page import report_page
 
     directory = Path(directory)
     path = directory / REPORT_FILE if output is None else check_new(Path(output))

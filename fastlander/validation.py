@@ -1,13 +1,10 @@
 """Checks at the border: is a value of its annotated type and in its range, and if not, one line that says so."""
 
-import contextlib
 import math
 import numbers
 import types
 import typing
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 
@@ -63,23 +60,6 @@ def allowed(hint: Any) -> str:
         number = "one or more numbers" if args[-1] is Ellipsis else f"{len(args)} numbers"
         return f"{number}, each {allowed(args[0])}"
     return {int: "an integer", float: "a number", bool: "True or False", str: "text", type(None): "None"}[hint]
-
-
-def check_new(path: Path) -> Path:
-    """`path` if nothing is there yet, else InputError."""
-    if path.exists():
-        raise InputError(f"output must be a new file, got {str(path)!r}, which exists")
-    return path
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """The making of the file `path`, in a directory that is made too: an OSError becomes an InputError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise InputError(f"output must be writable, got {str(path)!r} ({error.strerror or error})") from None
 
 
 _REFUSED = object()

@@ -5,7 +5,6 @@ import torch
 from fastlander import Config
 from fastlander.evaluation.candidates import Candidate, Candidates
 from fastlander.evaluation.judge import FINALISTS, Judge
-from fastlander.evaluation.scores import Clock
 
 
 def drifting(total, stride, count=4):
@@ -72,7 +71,7 @@ def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
     monkeypatch.setattr("fastlander.evaluation.judge.evaluate_all", faked)
     monkeypatch.setattr("fastlander.evaluation.judge.pooled", lambda *both: both[-1])
     said = []
-    judge = Judge(Config(eval_episodes=6), FakeDQN(), said.append, Clock())
+    judge = Judge(Config(eval_episodes=6), FakeDQN(), said.append)
     values = (210, 205, 290, 230, 120, 250, 240, 100)
     candidates = [Candidate(100 * k, torch.tensor([float(v)])) for k, v in enumerate(values)]
     assert judge.select(candidates, 1_000)

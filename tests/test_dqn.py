@@ -8,9 +8,10 @@ import torch.nn.functional as F
 import fastlander
 from fastlander import DQN, Config
 from fastlander.experience.replay_buffer import Transition
+from fastlander.lander.symmetry import MIRROR_ACTIONS
 from fastlander.learner.dqn import pick_device
 from fastlander.learner.equations import clip_norm, huber, mse, td_target
-from fastlander.learner.mirror import MIRROR_ACTIONS, both_ways, mirror
+from fastlander.learner.mirror import both_ways, mirror
 
 
 def random_batch(rows=32, obs_size=8, actions=4, seed=0):

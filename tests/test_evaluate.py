@@ -4,7 +4,8 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from fastlander import make_vec_env
-from fastlander.evaluation.evaluation import Evaluation, describe, evaluate, evaluate_all, pooled
+from fastlander.evaluation.episodes import evaluate, evaluate_all
+from fastlander.evaluation.evaluation import Evaluation, describe, pooled
 
 
 def lander_policy(obs):

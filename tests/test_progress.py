@@ -5,7 +5,7 @@ import types
 import pytest
 
 from fastlander import Config, Trainer
-from fastlander.evaluation.scores import MetricsRow
+from fastlander.storage.tables import MetricsRow
 from fastlander.training.progress import LectureLines, LiveBar, LiveCurve, ProgressDisplay, progress_display
 
 

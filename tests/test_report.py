@@ -11,7 +11,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from fastlander import Config, LunarLanderVectorEnv, Trainer, cli
-from fastlander.evaluation.evaluation import Evaluation, evaluate
+from fastlander.evaluation.episodes import evaluate
+from fastlander.evaluation.evaluation import Evaluation
 from fastlander.physics.state import ORIGIN, POSITION, unpack
 from fastlander.report import write_report
 from fastlander.storage.tables import EVALUATION_COLUMNS, evaluation_rows, read_judgements, read_table, table

@@ -1,7 +1,8 @@
 import numpy as np
 from scipy import stats
 
-from fastlander.streams import draw_seeds, kernel_state, next_below, next_uint64, spawn_streams
+from fastlander.kernels.xoshiro import kernel_state, next_below, next_uint64
+from fastlander.streams import draw_seeds, spawn_streams
 
 MASK = 2**64 - 1
 

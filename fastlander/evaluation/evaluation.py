@@ -1,19 +1,12 @@
 """Greedy episodes to returns, with confidence intervals."""
 
 import statistics
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.config import LANDER_IDS, Config
-from fastlander.environments import find_spec, make_vec_env
-from fastlander.kernels.threads import available_processors
-
-MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play at once, for each policy
-MAX_THREADS = 4  # that step them
+from fastlander.config import LANDER_IDS
 
 
 @dataclass(frozen=True)
@@ -74,86 +67,6 @@ def pooled(*evaluations: Evaluation) -> Evaluation:
     """Several evaluations of one policy as one."""
     columns = zip(*(vars(evaluation).values() for evaluation in evaluations), strict=True)
     return Evaluation(*(np.concatenate(column) for column in columns))
-
-
-Policy = Callable[[np.ndarray], np.ndarray]
-"""float32[N, obs_size] -> int64[N], for any N."""
-
-
-def evaluate(policy: Policy, env: VectorEnv, seeds: list[int]) -> Evaluation:
-    """Play one episode per seed and record each; `evaluate_all` for one policy."""
-    return evaluate_all([policy], env, seeds)[0]
-
-
-def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -> list[Evaluation]:
-    """Have each policy play one episode per seed, all side by side, and record each episode.
-
-    Every episode that is begun is finished and counted: stopping at the first E to end would favour short ones.
-
-    Args:
-        policies: P of them.
-        env: N environments with autoreset DISABLED; the first N / P are the first policy's, and so on. N / P is at
-            most len(seeds).
-        seeds: E seeds; episode i of every policy is what the environment plays from seed i.
-    """
-    count, n = len(seeds), env.num_envs // len(policies)
-    evaluations = [
-        Evaluation(np.zeros(count), np.zeros(count, np.int64), np.zeros(count), np.zeros(count, bool), np.array(seeds))
-        for _ in policies
-    ]
-    # Which episode each environment plays; count and above: one too many, not recorded.
-    episode = np.tile(np.arange(n), len(policies))
-    begun, left = [n] * len(policies), len(policies) * count
-    returns, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
-    # The native lander lets those that have nothing left to play stand still; others have to play on.
-    rests = hasattr(env, "step_some")
-    playing, actions = np.ones(env.num_envs, bool), np.zeros(env.num_envs, np.int64)
-    obs, _ = env.reset(seed=seeds[:n] * len(policies))
-    while left:
-        inputs = obs.astype(np.float32)
-        for k, policy in enumerate(policies):
-            rows = k * n + np.flatnonzero(playing[k * n : (k + 1) * n])
-            if len(rows):
-                actions[rows] = policy(inputs[rows])
-        obs, reward, terminated, truncated, _ = env.step_some(actions, playing) if rests else env.step(actions)
-        returns += reward
-        playtimes += 1
-        ended = terminated | truncated
-        if not ended.any():
-            continue
-        new_seeds: list[int | None] = [None] * env.num_envs
-        for i in np.flatnonzero(ended):
-            k, j = i // n, episode[i]
-            if j < count:
-                evaluations[k].returns[j], evaluations[k].playtimes[j] = returns[i], playtimes[i]
-                evaluations[k].last_rewards[j], evaluations[k].terminated[j] = reward[i], terminated[i]
-                left -= 1
-            episode[i] = begun[k]
-            playing[i] = begun[k] < count or not rests
-            new_seeds[i] = seeds[begun[k]] if begun[k] < count else seeds[0]
-            begun[k] += 1
-        returns[ended], playtimes[ended] = 0, 0
-        if (ended & playing).any():
-            obs, _ = env.reset(seed=new_seeds, options={"reset_mask": ended & playing})
-    return evaluations
-
-
-def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: int | None = None) -> VectorEnv:
-    """Environments for `evaluate_all`, with their own time limit, or the training one where they have none.
-
-    processors: that may be used, which changes no result; None is all there are for this process.
-    """
-    limit = None if find_spec(config.env_id).max_episode_steps else config.max_episode_steps
-    native = config.env_id in LANDER_IDS and config.backend in (None, "native")
-    most = MAX_NATIVE_EVAL_ENVS if native else MAX_EVAL_ENVS
-    return make_vec_env(
-        config.env_id,
-        min(episodes, most) * policies,
-        backend=config.backend,
-        autoreset_mode=AutoresetMode.DISABLED,
-        max_episode_steps=limit,
-        **({"num_threads": min(MAX_THREADS, processors or available_processors())} if native else {}),
-    )
 
 
 def describe(env_id: str, evaluation: Evaluation) -> str:

@@ -12,8 +12,9 @@ from gymnasium.vector import VectorEnv
 from fastlander.config import Config
 from fastlander.environments import find_spec
 from fastlander.evaluation.candidates import Candidate
-from fastlander.evaluation.evaluation import Evaluation, Judgement, evaluate, evaluate_all, make_eval_env, pooled
-from fastlander.evaluation.scores import WINDOW, Clock, Scores
+from fastlander.evaluation.episodes import evaluate, evaluate_all, make_eval_env
+from fastlander.evaluation.evaluation import Evaluation, Judgement, pooled
+from fastlander.evaluation.scores import WINDOW, Scores
 from fastlander.learner.dqn import DQN
 from fastlander.streams import draw_seeds, spawn_streams
 
@@ -32,10 +33,8 @@ class Judge:
     the run goes on to the end of its budget. `select` chooses among the candidates of a run that ends so.
     """
 
-    def __init__(
-        self, config: Config, dqn: DQN, say: Callable[[str], None], clock: Clock, processors: int | None = None
-    ) -> None:
-        self.config, self.dqn, self.say, self.clock, self._processors = config, dqn, say, clock, processors
+    def __init__(self, config: Config, dqn: DQN, say: Callable[[str], None], processors: int | None = None) -> None:
+        self.config, self.dqn, self.say, self._processors = config, dqn, say, processors
         threshold = config.solved_score
         self.solved_score = find_spec(config.env_id).reward_threshold if threshold is None else threshold
         self._rng = np.random.default_rng(spawn_streams(config.seed).evaluation)
@@ -67,7 +66,7 @@ class Judge:
 
     def judge(self, timesteps: int) -> bool:
         """Judge the greedy policy as it is now: whether it passes and is confirmed. Keeps it if it is the best."""
-        self._judged_at, began = timesteps, self.clock.seconds()
+        self._judged_at = timesteps
         evaluation, confirmed = self._play("greedy policy", timesteps), False
         if self.solved_score is not None and evaluation.mean >= self.solved_score:
             others = self._play("the same on others", timesteps)
@@ -79,7 +78,6 @@ class Judge:
             self.dqn.q_network.flat.clone(),
             keep=confirmed or self.best is None or evaluation.mean > self.best.mean,
         )
-        self.clock.set_aside(self.clock.seconds() - began)
         return confirmed
 
     def _remember(self, timesteps: int, evaluation: Evaluation, parameters: torch.Tensor, keep: bool) -> None:
@@ -109,7 +107,7 @@ class Judge:
         All play the same fresh episodes; the best five of them play twice as many others; the best over both is judged
         on as many again.
         """
-        began, episodes = self.clock.seconds(), self.config.eval_episodes
+        episodes = self.config.eval_episodes
         first = self._compete(candidates, episodes)
         self.judgements += [Judgement(one.timesteps, e) for one, e in zip(candidates, first, strict=True)]
         best = sorted(range(len(candidates)), key=lambda i: -first[i].mean)[:FINALISTS]
@@ -119,7 +117,6 @@ class Judge:
         (evaluation,) = self._compete([candidates[best[chosen]]], 2 * episodes)
         self._remember(timesteps, evaluation, candidates[best[chosen]].parameters, keep=True)
         self._say(f"best of {len(candidates)} candidates", evaluation, timesteps)
-        self.clock.set_aside(self.clock.seconds() - began)
         return self.solved_score is not None and evaluation.mean >= self.solved_score
 
     def _compete(self, candidates: Sequence[Candidate], episodes: int) -> list[Evaluation]:

@@ -1,29 +1,11 @@
 """What a run counts: scores and rates."""
 
-import time
-from typing import NamedTuple
-
 import numpy as np
 
 from fastlander.experience.collector import Finished
 
 WINDOW = 100
 """Episodes in a running mean, as in the lecture."""
-
-
-class MetricsRow(NamedTuple):
-    """One row of metrics.csv. Scores and playtimes are means over the last 100 finished training episodes."""
-
-    timesteps: int
-    episodes: int
-    updates: int
-    score_mean_100: float
-    playtime_mean_100: float  # steps
-    epsilon: float
-    loss: float  # of the last update; nan before the first
-    eval_mean: float | None  # of the last greedy judgement since the row before, if there was one
-    steps_per_second: float  # since the row before, judging aside
-    seconds: float  # since the run began
 
 
 class Scores:
@@ -64,31 +46,3 @@ class Scores:
         """Go on from what `get_state` gave."""
         self.timesteps = state["timesteps"].tolist()
         self.scores, self.playtimes = state["scores"].tolist(), state["playtimes"].tolist()
-
-
-class Clock:
-    """Seconds since the run began, and steps per second between two looks."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._timesteps = 0
-
-    def seconds(self) -> float:
-        """Seconds since the clock was made."""
-        return time.perf_counter() - self._start
-
-    def go_on(self, seconds: float, timesteps: int) -> None:
-        """Count on from where another clock had come."""
-        self._last = time.perf_counter()
-        self._start, self._timesteps = self._last - seconds, timesteps
-
-    def set_aside(self, seconds: float) -> None:
-        """Leave so many of the seconds since the last `rate` out of the next one."""
-        self._last += seconds
-
-    def rate(self, timesteps: int) -> float:
-        """Timesteps per second since the last call."""
-        now = time.perf_counter()
-        rate = (timesteps - self._timesteps) / max(now - self._last, 1e-9)
-        self._last, self._timesteps = now, timesteps
-        return rate

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlander.kernels.jit import kernel
-from fastlander.streams import kernel_state, next_below
+from fastlander.kernels.xoshiro import kernel_state, next_below
 from fastlander.validation import Count, InputError, check
 
 Field = tuple[npt.DTypeLike, tuple[int, ...]]

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.envs.box2d.lunar_lander import LunarLander
 
 from fastlander.lander.game import CHUNKS, H, W
-from fastlander.physics.constants import NUM_BODIES
+from fastlander.physics.bodies import NUM_BODIES
 from fastlander.physics.state import GROUND, ORIGIN, POSITION, State
 
 

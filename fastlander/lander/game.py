@@ -11,9 +11,7 @@ import numpy as np
 
 from fastlander.kernels.jit import inlined, part
 from fastlander.lander.pcg64 import integers, uniform
-from fastlander.physics.broad_phase import compute_aabb
-from fastlander.physics.constants import (
-    AABB_EXTENSION,
+from fastlander.physics.bodies import (
     JOINT0,
     JOINT1,
     LANDER,
@@ -22,8 +20,9 @@ from fastlander.physics.constants import (
     LANDER_INV_MASS,
     LEG0,
     LEG1,
-    ZERO,
 )
+from fastlander.physics.broad_phase import compute_aabb
+from fastlander.physics.constants import AABB_EXTENSION, ZERO
 from fastlander.physics.state import (
     AWAKE,
     CRASHED,

@@ -1,5 +1,6 @@
 """What goes into `LunarLanderVectorEnv` and comes out of it, as Gymnasium words it: spaces, modes, seeds, infos."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,6 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from fastlander.lander.seeding import natural
 from fastlander.validation import InputError
 
 
@@ -51,3 +51,14 @@ def final_infos(obs: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
     for i in np.flatnonzero(ended):
         final[i] = obs[i].copy()
     return {"final_obs": final, "_final_obs": ended.copy(), "final_info": {}, "_final_info": ended.copy()}
+
+
+def natural(seed: Any) -> int:
+    """A seed as a Python int. ValueError if it is no natural number."""
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise InputError(f"seed must be a natural number, got {seed!r}") from None
+    if number < 0:
+        raise InputError(f"seed must be a natural number, got {number}")
+    return number

@@ -78,3 +78,32 @@ def integers(stream, i, low, high):
         while product & _LOW32 < threshold:
             product = next_uint32(stream, i) * count
     return low + np.int64(product >> _32)
+
+
+_WORD = (1 << 64) - 1
+
+
+def start_stream(stream: np.ndarray, seed: int | None) -> int:
+    """Fill uint64[NUM_STREAM] as gymnasium.utils.seeding.np_random(seed) starts; the seed (None draws one)."""
+    sequence = np.random.SeedSequence(seed)
+    start = np.random.PCG64(sequence).state["state"]
+    stream[STATE_HIGH], stream[STATE_LOW] = start["state"] >> 64, start["state"] & _WORD
+    stream[INCREMENT_HIGH], stream[INCREMENT_LOW] = start["inc"] >> 64, start["inc"] & _WORD
+    stream[BUFFERED] = 0
+    return int(sequence.entropy)
+
+
+def generator(stream: np.ndarray) -> np.random.Generator:
+    """A NumPy generator in the state that uint64[NUM_STREAM] holds."""
+    words = [int(word) for word in stream]
+    bit_generator = np.random.PCG64(0)
+    bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {
+            "state": words[STATE_HIGH] << 64 | words[STATE_LOW],
+            "inc": words[INCREMENT_HIGH] << 64 | words[INCREMENT_LOW],
+        },
+        "has_uint32": words[BUFFERED] >> 32,
+        "uinteger": words[BUFFERED] & 0xFFFFFFFF,
+    }
+    return np.random.Generator(bit_generator)

@@ -8,8 +8,9 @@ from fastlander.kernels.jit import inlined, part, shared, uncounted_kernel
 from fastlander.kernels.simd_memory import index16, index32
 from fastlander.kernels.threads import falls_asleep, note_done, takes
 from fastlander.lander.game import Settings, blow, engine_powers, finish_step, fire_engines, observe, reset
+from fastlander.physics.bodies import JOINT0, JOINT1, LANDER, NUM_BODIES
 from fastlander.physics.broad_phase import update_pairs
-from fastlander.physics.constants import INACTIVE, JOINT0, JOINT1, LANDER, NO, NUM_BODIES, ZERO
+from fastlander.physics.constants import INACTIVE, NO, ZERO
 from fastlander.physics.island_general import friction_of, solve_general
 from fastlander.physics.island_lanes import solve_lanes
 from fastlander.physics.revolute_joint import limit_state

@@ -19,7 +19,7 @@ from fastlander.lander.interface import (
     observation_space,
     seed_list,
 )
-from fastlander.lander.seeding import generator, start_stream
+from fastlander.lander.pcg64 import generator, start_stream
 from fastlander.lander.step import load_actions, serve_steps, workspace_size
 from fastlander.physics.state import memory_size, unpack
 from fastlander.validation import Count, InputError, check

@@ -11,10 +11,12 @@ from torch import Tensor
 from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer, Transition
 from fastlander.kernels.threads import available_processors
+from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
 from fastlander.learner.exploration import epsilon_greedy
 from fastlander.learner.flat_adam import FlatAdam
-from fastlander.learner.fused.learner import CpuLearner, FusedPolicy
-from fastlander.learner.mirror import MIRROR_ACTIONS, MIRROR_SIGNS, both_ways
+from fastlander.learner.fused.learner import CpuLearner
+from fastlander.learner.fused.policy import FusedPolicy
+from fastlander.learner.mirror import both_ways
 from fastlander.learner.q_network import QNetwork
 from fastlander.learner.torch_learner import TorchLearner
 from fastlander.streams import spawn_streams

@@ -5,11 +5,8 @@ import functools
 import torch
 from torch import Tensor
 
+from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_ORDER, MIRROR_SIGNS
 from fastlander.learner.q_network import QNetwork
-
-MIRROR_SIGNS = (-1, 1, -1, 1, -1, -1, 1, 1)  # x, vx, angle and angular velocity change sign
-MIRROR_ORDER = (0, 1, 2, 3, 4, 5, 7, 6)  # the legs change places
-MIRROR_ACTIONS = (0, 3, 2, 1)  # and so do the side engines
 
 
 def mirror(obs: Tensor, action: Tensor, next_obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

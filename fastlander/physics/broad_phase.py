@@ -11,19 +11,15 @@ import numpy as np
 from fastlander.kernels.jit import inlined, part
 from fastlander.kernels.simd import where
 from fastlander.kernels.simd_memory import gather, scatter
-from fastlander.physics.constants import (
-    AABB_EXTENSION,
-    AABB_MULTIPLIER,
+from fastlander.physics.bodies import (
     LANDER_VERTICES_X,
     LANDER_VERTICES_Y,
     LEG_VERTICES_X,
     LEG_VERTICES_Y,
     NUM_BODIES,
     NUM_EDGES,
-    POLYGON_RADIUS,
-    TWO,
-    ZERO,
 )
+from fastlander.physics.constants import AABB_EXTENSION, AABB_MULTIPLIER, POLYGON_RADIUS, TWO, ZERO
 from fastlander.physics.contact import FLOOR_LENGTH, create
 from fastlander.physics.state import BODY, EDGE, FAT_AABB, HEIGHT, MOVED, NUM_CONTACTS, TOP
 from fastlander.physics.vector_math import Vec2, maximum, minimum, transform

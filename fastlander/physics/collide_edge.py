@@ -6,8 +6,7 @@ The moon's edges have no neighbours (hasVertex0 and hasVertex3 are false), so bo
 import numpy as np
 
 from fastlander.kernels.jit import inlined, part
-from fastlander.physics.constants import (
-    ANGULAR_SLOP,
+from fastlander.physics.bodies import (
     LANDER,
     LANDER_CENTROID_X,
     LANDER_CENTROID_Y,
@@ -19,10 +18,8 @@ from fastlander.physics.constants import (
     LEG_NORMALS_Y,
     LEG_VERTICES_X,
     LEG_VERTICES_Y,
-    MAX_FLOAT,
-    TOTAL_RADIUS,
-    ZERO,
 )
+from fastlander.physics.constants import ANGULAR_SLOP, MAX_FLOAT, TOTAL_RADIUS, ZERO
 from fastlander.physics.state import FACE_B, LOCAL_NORMAL, LOCAL_POINT, POINT, POINT_COUNT, POINT_ID
 from fastlander.physics.vector_math import Rot, Vec2, dot, normalize, rotate, sub, transform, transform_inverse
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from fastlander.kernels.jit import inlined, part
+from fastlander.physics.bodies import LANDER
 from fastlander.physics.collide_edge import collide_edge_and_polygon
-from fastlander.physics.constants import LANDER, TWO, ZERO
+from fastlander.physics.constants import TWO, ZERO
 from fastlander.physics.state import (
     AWAKE,
     BODY,

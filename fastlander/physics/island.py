@@ -3,9 +3,7 @@
 from fastlander.kernels.jit import inlined
 from fastlander.kernels.simd import where
 from fastlander.kernels.simd_memory import gather, scatter
-from fastlander.physics.broad_phase import synchronize
-from fastlander.physics.constants import (
-    ANGULAR_SLEEP_TOLERANCE_SQUARED,
+from fastlander.physics.bodies import (
     JOINT0,
     JOINT1,
     JOINT_NUMBER0,
@@ -16,13 +14,17 @@ from fastlander.physics.constants import (
     LANDER_INV_MASS,
     LEG0,
     LEG1,
+    NUM_BODIES,
+)
+from fastlander.physics.broad_phase import synchronize
+from fastlander.physics.constants import (
+    ANGULAR_SLEEP_TOLERANCE_SQUARED,
     LINEAR_SLEEP_TOLERANCE_SQUARED,
     MAX_ROTATION,
     MAX_ROTATION_SQUARED,
     MAX_TRANSLATION,
     MAX_TRANSLATION_SQUARED,
     NO,
-    NUM_BODIES,
     TIME_STEP,
     TIME_TO_SLEEP,
     YES,

@@ -4,8 +4,7 @@
 """
 
 from fastlander.kernels.jit import inlined, part
-from fastlander.physics.constants import (
-    BAUMGARTE,
+from fastlander.physics.bodies import (
     JOINT0,
     JOINT1,
     JOINT_NUMBER0,
@@ -20,8 +19,11 @@ from fastlander.physics.constants import (
     LEG_FRICTION,
     LEG_INV_INERTIA,
     LEG_INV_MASS,
-    MINIMUM_SEPARATION,
     NUM_BODIES,
+)
+from fastlander.physics.constants import (
+    BAUMGARTE,
+    MINIMUM_SEPARATION,
     POSITION_ITERATIONS,
     TIME_STEP,
     VELOCITY_ITERATIONS,

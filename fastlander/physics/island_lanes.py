@@ -7,8 +7,7 @@ touches nothing. `island_general` is its slow twin and takes the rest.
 from fastlander.kernels.jit import inlined, part
 from fastlander.kernels.simd import all_lanes, any_lane, bits, where
 from fastlander.kernels.simd_memory import gather, scatter
-from fastlander.physics.constants import (
-    BAUMGARTE,
+from fastlander.physics.bodies import (
     JOINT0,
     JOINT1,
     JOINT_NUMBER0,
@@ -19,6 +18,9 @@ from fastlander.physics.constants import (
     LEG1,
     LEG_INV_INERTIA,
     LEG_INV_MASS,
+)
+from fastlander.physics.constants import (
+    BAUMGARTE,
     MINIMUM_SEPARATION,
     POSITION_ITERATIONS,
     TIME_STEP,

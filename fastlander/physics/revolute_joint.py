@@ -4,22 +4,24 @@ from typing import Any, NamedTuple
 
 from fastlander.kernels.jit import inlined
 from fastlander.kernels.simd import where
-from fastlander.physics.constants import (
-    ANGULAR_SLOP,
-    AT_LOWER,
-    AT_UPPER,
-    INACTIVE,
+from fastlander.physics.bodies import (
     JOINT_INERTIA,
     LANDER_CENTER_Y,
     LANDER_INV_INERTIA,
     LANDER_INV_MASS,
     LEG_INV_INERTIA,
     LEG_INV_MASS,
+    MAX_MOTOR_IMPULSE,
+    MOTOR_MASS,
+)
+from fastlander.physics.constants import (
+    ANGULAR_SLOP,
+    AT_LOWER,
+    AT_UPPER,
+    INACTIVE,
     LINEAR_SLOP,
     MAX_ANGULAR_CORRECTION,
-    MAX_MOTOR_IMPULSE,
     MINUS_ZERO,
-    MOTOR_MASS,
     ONE,
     ZERO,
 )

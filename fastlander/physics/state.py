@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.kernels.jit import shared
-from fastlander.physics.constants import MAX_CONTACTS
+from fastlander.physics.bodies import MAX_CONTACTS
 
 _row = np.int64  # not a Python int, which Numba would compile every kernel part anew for
 

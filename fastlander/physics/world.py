@@ -4,14 +4,13 @@ import numpy as np
 
 from fastlander.kernels.jit import inlined, part
 from fastlander.kernels.simd import bits, square_root
+from fastlander.physics.bodies import LANDER, MOON
 from fastlander.physics.broad_phase import synchronize, test_overlap, update_pairs
 from fastlander.physics.collide_edge import local_vertex, vertex_count
 from fastlander.physics.constants import (
     EPSILON,
-    LANDER,
     LINEAR_SLOP,
     MAX_SUB_STEPS,
-    MOON,
     ONE,
     TIME_STEP,
     TOI_BAUMGARTE,

@@ -1,8 +1,6 @@
 """What a policy leaves on disk: safetensors with the run's settings in the metadata, no pickle anywhere."""
 
-import contextlib
 import json
-import os
 from pathlib import Path
 
 import safetensors
@@ -10,25 +8,11 @@ import safetensors.torch
 
 from fastlander.config import Config
 from fastlander.learner.q_network import QNetwork
+from fastlander.storage.files import write_atomically
 from fastlander.validation import InputError
 from fastlander.version import __version__
 
 MODEL_FILE = "model.safetensors"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step: a reader finds the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def save_model(directory: str | Path, q_network: QNetwork, config: Config) -> Path:

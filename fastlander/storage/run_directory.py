@@ -14,24 +14,26 @@ from filelock import FileLock, Timeout
 
 from fastlander.config import Config
 from fastlander.evaluation.evaluation import Judgement
-from fastlander.evaluation.scores import MetricsRow, Scores
+from fastlander.evaluation.scores import Scores
 from fastlander.learner.q_network import QNetwork
 from fastlander.storage.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from fastlander.storage.model_file import MODEL_FILE, save_model, write_atomically
+from fastlander.storage.files import _unwritable, make_empty_directory, remove_empty, write_atomically
+from fastlander.storage.model_file import MODEL_FILE, save_model
 from fastlander.storage.tables import (
     EPISODE_COLUMNS,
     EPISODES_FILE,
     EVALUATION_COLUMNS,
     EVALUATIONS_FILE,
     METRICS_FILE,
+    MetricsRow,
     evaluation_rows,
     table,
 )
 from fastlander.validation import InputError
 from fastlander.version import __version__
-from fastlander.viewing.report_page import REPORT_FILE, report_page
 
 CONFIG_FILE, CHECKPOINT_DIRECTORY, LOCK_FILE = "config.json", "checkpoint", ".lock"
+REPORT_FILE = "report.html"
 TENSORBOARD_DIRECTORY = "tensorboard"
 DECIDE_NOTHING = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
 """Settings that do not change what a run comes to."""
@@ -155,10 +157,9 @@ class RunDirectory:
         if judgements:
             self._replace(EVALUATIONS_FILE, table(EVALUATION_COLUMNS, evaluation_rows(judgements, kept)))
 
-    def save_report(self) -> None:
-        """Write report.html from the other files, if the policy was judged."""
-        if (self.path / EVALUATIONS_FILE).exists():
-            self._replace(REPORT_FILE, report_page(self.path).encode())
+    def save_report(self, page: str) -> None:
+        """Write report.html, replacing an earlier one."""
+        self._replace(REPORT_FILE, page.encode())
 
     def _replace(self, name: str, content: bytes) -> None:
         with self._writing(name):
@@ -259,35 +260,6 @@ def _check_settings(config: Config, saved: dict[str, Any], path: Path) -> None:
                 f"{path / CONFIG_FILE} must have the settings of its checkpoint, got {name} {value!r} instead of "
                 f"{saved.get(name)!r}"
             )
-
-
-def make_empty_directory(path: Path) -> list[Path]:
-    """Make a directory unless there is an empty one: the directories made. ValueError if it is in use or unwritable."""
-    made: list[Path] = []
-    try:
-        for directory in reversed([path, *path.parents]):
-            if not directory.exists():
-                directory.mkdir()
-                made.append(directory)
-        if any(path.iterdir()):
-            raise InputError(f"output_dir must be a new or empty directory, got {str(path)!r}, which is in use")
-    except OSError as error:
-        remove_empty(made)
-        raise _unwritable(path, error) from None
-    return made
-
-
-def remove_empty(made: list[Path]) -> None:
-    """Take directories away again, the innermost first, as far as nobody has put anything there since."""
-    for directory in reversed(made):
-        try:
-            directory.rmdir()
-        except OSError:
-            return
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"output_dir must be writable, got {str(path)!r} ({error.strerror or type(error).__name__})")
 
 
 def fresh_path(config: Config, which: str) -> Path:

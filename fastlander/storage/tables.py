@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,3 +63,18 @@ def read_judgements(path: Path) -> tuple[list[Judgement], int]:
     if kept is None:
         raise InputError(f"{path} must have episodes of the policy that was kept, got none")
     return judgements, kept
+
+
+class MetricsRow(NamedTuple):
+    """One row of metrics.csv. Scores and playtimes are means over the last 100 finished training episodes."""
+
+    timesteps: int
+    episodes: int
+    updates: int
+    score_mean_100: float
+    playtime_mean_100: float  # steps
+    epsilon: float
+    loss: float  # of the last update; nan before the first
+    eval_mean: float | None  # of the last greedy judgement since the row before, if there was one
+    steps_per_second: float  # since the row before, judging aside
+    seconds: float  # since the run began

@@ -14,12 +14,14 @@ from scipy import stats
 
 from fastlander.config import Config
 from fastlander.environments import make_vec_env
-from fastlander.evaluation.scores import Clock
 from fastlander.kernels.threads import available_processors
 from fastlander.learner.dqn import DQN
-from fastlander.storage.run_directory import RunFailed, fresh_path, make_empty_directory
-from fastlander.training.run_state import Result
-from fastlander.training.trainer import Trainer, interrupts, one_torch_thread
+from fastlander.storage.files import make_empty_directory
+from fastlander.storage.run_directory import RunFailed, fresh_path
+from fastlander.training.clock import Clock
+from fastlander.training.process import interrupts, one_torch_thread
+from fastlander.training.result import Result
+from fastlander.training.trainer import Trainer
 from fastlander.validation import Count, check
 
 SEEDS_FILE = "seeds.csv"

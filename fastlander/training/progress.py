@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fastlander.config import Config
-from fastlander.evaluation.scores import MetricsRow
+from fastlander.storage.tables import MetricsRow
 
 REDRAW_SHARE = 0.1
 """Of the time, that drawing the live curve may take."""

@@ -4,8 +4,6 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +11,8 @@ from gymnasium.vector import VectorEnv
 
 from fastlander.config import Config
 from fastlander.evaluation.candidates import Candidates
-from fastlander.evaluation.evaluation import Evaluation
 from fastlander.evaluation.judge import Judge
-from fastlander.evaluation.scores import Clock, MetricsRow, Scores
+from fastlander.evaluation.scores import Scores
 from fastlander.experience.collector import Collector, Finished
 from fastlander.experience.n_step import NStep
 from fastlander.experience.replay_buffer import ReplayBuffer, transition_fields
@@ -25,8 +22,12 @@ from fastlander.learner.exploration import epsilon_exponents
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.schedules import crossings, epsilon_at, learning_rate_at
 from fastlander.storage.run_directory import RunDirectory, RunFailed
+from fastlander.storage.tables import MetricsRow
 from fastlander.streams import draw_seeds, spawn_streams
+from fastlander.training.clock import Clock
 from fastlander.training.progress import progress_display
+from fastlander.training.result import Result
+from fastlander.viewing.report_page import report_page
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
 """Attributes of a `Run` that have a state of their own."""
@@ -34,39 +35,6 @@ PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
 
 class Diverged(RunFailed):
     """The loss stopped being a finite number; the weights of the last log point before that were kept."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run came to."""
-
-    agent: Agent
-    """Carries the policy as `q_net`, and `scores`, `playtimes`, `n_episode`, `n_experiences` and `eps`."""
-    solved: bool
-    """Whether it stopped because it was solved (`Config.solved_by`), or the policy chosen at its end is."""
-    interrupted: bool
-    """Whether it stopped on Ctrl-C."""
-    timesteps: int
-    """Training steps, over all environments."""
-    updates: int
-    """Gradient steps."""
-    seconds: float
-    """Wall clock of training and judging, without imports."""
-    evaluation: Evaluation | None
-    """Greedy episodes of the policy that was kept, if it was judged."""
-    output_dir: Path
-    """The run directory."""
-
-    def summary(self) -> str:
-        """The outcome in a line or two."""
-        end = "Solved" if self.solved else "Interrupted" if self.interrupted else "Not solved"
-        line = (
-            f"{end} after {self.timesteps:,} steps, {self.agent.n_episode:,} episodes and {self.updates:,} updates "
-            f"in {self.seconds:.1f} s ({self.timesteps / self.seconds:,.0f} steps/s)."
-        )
-        if self.evaluation is not None:
-            line += f" Greedy mean {self.evaluation.mean:.1f} over {len(self.evaluation.returns)} fresh episodes."
-        return f"{line}\nSaved in {self.output_dir}"
 
 
 class Run:
@@ -85,7 +53,7 @@ class Run:
         self.display = progress_display(config)
         self.clock = Clock()
         self.candidates = Candidates(config, self.dqn.q_network.flat)
-        self.judge = Judge(config, self.dqn, self.display.say, self.clock, processors)
+        self.judge = Judge(config, self.dqn, self.display.say, processors)
         self.timesteps = 0
         self.epsilon = config.epsilon_start
         self.solved: bool | None = None
@@ -109,7 +77,8 @@ class Run:
             if finished.scores:
                 episodes = len(self.scores)
                 self.scores.add(finished, self.timesteps)
-                solved = self.judge.solved(self.scores, self.timesteps)
+                with self.clock.aside():
+                    solved = self.judge.solved(self.scores, self.timesteps)
                 if crossings(episodes, len(self.scores), self.config.log_episodes):
                     self.log(directory)
             self.candidates.look(self.timesteps - self.env.num_envs, self.timesteps)
@@ -206,13 +175,14 @@ class Run:
         """Keep the best policy: the confirmed or best judged one, else the last."""
         self.solved = None if interrupted else solved
         self.save_checkpoint(directory)
-        if not solved and not interrupted:
-            if self.config.candidates:
-                solved = self.judge.select(self.candidates.all(self.timesteps), self.timesteps)
-            elif self.config.solved_by != "training":
-                solved = self.judge.judge(self.timesteps)
-        if self.judge.best is None and not interrupted:
-            self.judge.judge(self.timesteps)  # decides nothing any more, but everybody wants to know
+        with self.clock.aside():
+            if not solved and not interrupted:
+                if self.config.candidates:
+                    solved = self.judge.select(self.candidates.all(self.timesteps), self.timesteps)
+                elif self.config.solved_by != "training":
+                    solved = self.judge.judge(self.timesteps)
+            if self.judge.best is None and not interrupted:
+                self.judge.judge(self.timesteps)  # decides nothing any more; the report shows it
         if self.timesteps > self._logged_at:
             self.log(directory)
         if self.judge.best_parameters is not None:
@@ -220,7 +190,8 @@ class Run:
         agent = self.make_agent()
         directory.save_model(agent.q_net)
         directory.save_episodes(self.scores, self.judge.judgements, self.judge.kept)
-        directory.save_report()
+        if self.judge.judgements:
+            directory.save_report(report_page(directory.path))
         return Result(
             agent=agent,
             solved=solved,

@@ -1,19 +1,17 @@
 """`Trainer(config).run()`: a run in its directory, with all that has to be closed and given back after it."""
 
 import contextlib
-import signal
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-
 from fastlander.config import Config
 from fastlander.environments import make_vec_env
 from fastlander.storage.run_directory import RunDirectory, event_writer, read_config
-from fastlander.training.run_state import Result, Run
+from fastlander.training.process import interrupts, one_torch_thread
+from fastlander.training.result import Result
+from fastlander.training.run_state import Run
 from fastlander.validation import InputError
 
 
@@ -89,38 +87,3 @@ class Trainer:
                     directory.discard()
                 raise
             return run.finish(directory, solved, interrupted.is_set())
-
-
-@contextlib.contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """One thread for torch's operators: networks this small run slower on more, and sums must not depend on them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@contextlib.contextmanager
-def interrupts() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets, instead of stopping in the middle of a step; a second one stops at once.
-
-    Outside of the main thread, where no signal arrives, the event is never set.
-    """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    previous = signal.getsignal(signal.SIGINT)
-
-    def on_interrupt(*_: object) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, previous)
-
-    signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, previous)

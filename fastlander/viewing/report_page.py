@@ -15,7 +15,7 @@ from fastlander.config import LANDER_IDS, Config
 from fastlander.environments import find_spec
 from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interval
 from fastlander.evaluation.scores import WINDOW
-from fastlander.learner.fused.learner import FusedPolicy
+from fastlander.learner.fused.policy import FusedPolicy
 from fastlander.learner.q_network import QNetwork
 from fastlander.storage.model_file import load_model
 from fastlander.storage.tables import (
@@ -31,7 +31,6 @@ from fastlander.version import __version__
 from fastlander.viewing.page import build_page
 from fastlander.viewing.trace import Trace, trace
 
-REPORT_FILE = "report.html"
 MOST_DOTS, MOST_POINTS, MOST_BINS = 1500, 400, 60
 FEWEST_EPISODES = 10  # in a mean that is shown
 

@@ -1,66 +1,17 @@
 """`CpuLearner`: the memory around the fused kernels, sharing the parameters of a QNetwork and its optimizer."""
 
-from typing import Self
-
 import numpy as np
 import torch
 
 from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer
 from fastlander.kernels.threads import LONG, KernelThreads, run_here
+from fastlander.kernels.xoshiro import kernel_state
 from fastlander.learner.flat_adam import FlatAdam
-from fastlander.learner.fused.plan import Plan, make_memory, make_plan
-from fastlander.learner.fused.update import LOSS, TO_MAKE, batch_gradient, choose, numbers_of, pack, serve_updates
+from fastlander.learner.fused.plan import make_memory, make_plan
+from fastlander.learner.fused.policy import FusedPolicy, pack
+from fastlander.learner.fused.update import LOSS, TO_MAKE, batch_gradient, numbers_of, serve_updates
 from fastlander.learner.q_network import QNetwork
-from fastlander.streams import kernel_state
-
-
-class FusedPolicy:
-    """Epsilon-greedy actions of one network after another, all of the same sizes.
-
-    Args:
-        sizes: numbers per observation, widths of the hidden layers, number of actions.
-    """
-
-    def __init__(self, sizes: tuple[int, ...]) -> None:
-        self._sizes, self._no_coins = sizes, np.zeros(4, np.uint64)
-        self._fit(1)
-        # Of any plan for these sizes: the weights that a forward pass reads come first, the biases behind them.
-        self._packed = int(Plan(*self._table).target_forward[0])
-
-    @classmethod
-    def of(cls, q_network: QNetwork) -> Self:
-        """The policy of a network on the CPU as it is now."""
-        policy = cls(q_network.sizes)
-        policy.load(q_network.flat.numpy())
-        return policy
-
-    def load(self, flat: np.ndarray) -> None:
-        """Act from now on by these parameters, float32[P] as `QNetwork.flat`; they are copied."""
-        pack(self._memory, self._table, flat, flat)
-
-    def load_packed(self, memory: np.ndarray) -> None:
-        """`load` of parameters that lie packed in the memory of a plan for another number of rows."""
-        self._memory[: self._packed] = memory[: self._packed]
-
-    def act(self, obs: np.ndarray, epsilon: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """float32[N, obs_size], float64[N], uint64[4] (random stream of the coins) -> int64[N]."""
-        rows = len(obs)
-        if rows > self._rows:
-            before = self._memory
-            self._fit(rows)
-            self.load_packed(before)
-        actions = np.empty(rows, np.int64)
-        choose(self._memory, self._table, obs, epsilon, state, actions)
-        return actions
-
-    def greedy(self, obs: np.ndarray) -> np.ndarray:
-        """float32[N, obs_size] -> int64[N]."""
-        return self.act(obs, np.zeros(len(obs)), self._no_coins)
-
-    def _fit(self, rows: int) -> None:
-        self._table, size = make_plan(self._sizes, rows)
-        self._memory, self._rows = make_memory(size), rows
 
 
 class CpuLearner:

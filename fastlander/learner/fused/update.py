@@ -10,82 +10,16 @@ import numpy as np
 from fastlander.config import Config
 from fastlander.kernels.jit import inlined, part, uncounted_kernel
 from fastlander.kernels.simd import lane_sum, square_root, where
-from fastlander.kernels.simd_memory import fill16, load1, load16, store1, store16
+from fastlander.kernels.simd_memory import fill16, load16, store16
 from fastlander.kernels.threads import falls_asleep, note_done, takes
+from fastlander.kernels.xoshiro import next_below
 from fastlander.learner.flat_adam import NEGLIGIBLE
-from fastlander.learner.fused.matmul import LANES, NO_FLOOR, product, transposed_product
+from fastlander.learner.fused.matmul import LANES
+from fastlander.learner.fused.passes import backward_pass, best_action, forward_pass
 from fastlander.learner.fused.plan import pack_plain, pack_transposed, unpack_plan
-from fastlander.streams import next_below, next_uint64
 
 _ZERO, _ONE, _11 = np.float32(0), np.float32(1), np.uint64(11)
 EPS = np.float32(1e-8)  # Adam's
-
-
-@part
-def forward_pass(memory, plan, weights, biases, inputs, last, rows):
-    """The network's values for the observations in inputs[0], into `last`; hidden outputs into inputs[1:]."""
-    layers = len(plan.first)
-    for k in range(layers):
-        out, width = inputs[k + 1] if k + 1 < layers else last, plan.widths[k + 1]
-        floor = _ZERO if k + 1 < layers else NO_FLOOR
-        at, wide = inputs[k], plan.widths[k]
-        product(memory, memory, out, width, rows, width, at, wide, weights[k], width, plan.sizes[k], biases[k], floor)
-
-
-@inlined
-def best_action(memory, at, count):
-    """The first of the highest of `count` values."""
-    best = 0
-    for a in range(1, count):
-        if memory[at + a] > memory[at + best]:
-            best = a
-    return best
-
-
-@inlined
-def column_sums(memory, at, stride, rows):
-    """The sums of sixteen columns of a matrix. Four sums at a time: one addition waits for the one before it."""
-    sum0 = sum1 = sum2 = sum3 = fill16(_ZERO)
-    whole = rows - rows % 4
-    for row in range(0, whole, 4):
-        start = at + row * stride
-        sum0, sum1 = sum0 + load16(memory, start), sum1 + load16(memory, start + stride)
-        sum2, sum3 = sum2 + load16(memory, start + 2 * stride), sum3 + load16(memory, start + 3 * stride)
-    for row in range(whole, rows):
-        sum0 = sum0 + load16(memory, at + row * stride)
-    return (sum0 + sum1) + (sum2 + sum3)
-
-
-@part
-def backward_pass(memory, plan, gradient, rows):
-    """From grads[L], the derivative by the values, to the gradient of all parameters."""
-    for k in range(len(plan.first) - 1, -1, -1):
-        size_in, size_out = plan.sizes[k], plan.sizes[k + 1]
-        wide_in, wide_out = plan.widths[k], plan.widths[k + 1]
-        grads, inputs, weight = plan.grads[k + 1], plan.inputs[k], plan.weight_grad[k]
-        none = plan.zeros[0]
-        first, each = plan.first[k], (grads, wide_out, inputs, wide_in, rows, plan.zeros[0], NO_FLOOR)
-        if wide_in == size_in:
-            transposed_product(gradient, memory, first, size_in, size_out, wide_in, *each)
-        else:
-            transposed_product(memory, memory, weight, wide_in, size_out, wide_in, *each)
-            for j in range(size_out):
-                for i in range(size_in):
-                    store1(gradient, first + j * size_in + i, load1(memory, weight + j * wide_in + i))
-        for n in range(0, wide_out, LANES):
-            store16(memory, plan.target_values[0], column_sums(memory, grads + n, wide_out, rows))
-            for j in range(min(LANES, size_out - n)):
-                gradient[first + size_out * size_in + n + j] = memory[plan.target_values[0] + j]
-        if k:
-            below = plan.grads[k]
-            back = plan.backward[k]
-            none = plan.zeros[0]
-            product(
-                memory, memory, below, wide_in, rows, wide_in, grads, wide_out, back, wide_in, size_out, none, NO_FLOOR
-            )
-            for at in range(0, rows * wide_in, LANES):
-                passes = load16(memory, inputs + at) > _ZERO
-                store16(memory, below + at, where(passes, load16(memory, below + at), fill16(_ZERO)))
 
 
 class Numbers(NamedTuple):
@@ -341,14 +275,6 @@ def serve_updates(
 
 
 @uncounted_kernel
-def pack(memory, table, flat, target):
-    """Copy parameters that were changed elsewhere to where the kernels read them."""
-    plan = unpack_plan(table)
-    pack_transposed(memory, plan, flat, plan.forward, plan.bias)
-    pack_transposed(memory, plan, target, plan.target_forward, plan.target_bias)
-
-
-@uncounted_kernel
 def batch_gradient(memory, table, numbers, flat, gradient, obs, action, reward, next_obs, discount):
     """The gradient by one batch, float32[B, obs_size] and so on, of a network that is its own target; the loss."""
     plan, settings = unpack_plan(table), unpack_numbers(numbers)
@@ -358,23 +284,3 @@ def batch_gradient(memory, table, numbers, flat, gradient, obs, action, reward, 
         read_row(memory, plan, obs, row, row, False, plan.inputs[0])
         read_row(memory, plan, next_obs, row, row, False, plan.others[0])
     return td_gradient(memory, plan, gradient, settings, Rows(action, reward, discount))
-
-
-@uncounted_kernel
-def choose(memory, table, obs, epsilon, state, actions):
-    """Epsilon-greedy actions, one coin per lander: float32[N, obs_size], float64[N] -> int64[N], into `actions`.
-
-    The plan's batch has at least N rows; its forward weights are read. No coin is tossed where epsilon is 0.
-    """
-    plan = unpack_plan(table)
-    rows, layers, count = len(obs), len(plan.first), plan.sizes[-1]
-    for row in range(rows):
-        for i in range(plan.sizes[0]):
-            memory[plan.inputs[0] + row * plan.widths[0] + i] = obs[row, i]
-    values = plan.inputs[layers]
-    forward_pass(memory, plan, plan.forward, plan.bias, plan.inputs, values, rows)
-    for row in range(rows):
-        if epsilon[row] > 0 and np.float64(next_uint64(state) >> _11) * 2.0**-53 < epsilon[row]:
-            actions[row] = next_below(state, count)
-        else:
-            actions[row] = best_action(memory, values + row * plan.widths[layers], count)

@@ -1,0 +1,40 @@
+"""`Result`: what a run came to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastlander.evaluation.evaluation import Evaluation
+from fastlander.learner.agent import Agent
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to."""
+
+    agent: Agent
+    """Carries the policy as `q_net`, and `scores`, `playtimes`, `n_episode`, `n_experiences` and `eps`."""
+    solved: bool
+    """Whether it stopped because it was solved (`Config.solved_by`), or the policy chosen at its end is."""
+    interrupted: bool
+    """Whether it stopped on Ctrl-C."""
+    timesteps: int
+    """Training steps, over all environments."""
+    updates: int
+    """Gradient steps."""
+    seconds: float
+    """Wall clock of training and judging, without imports."""
+    evaluation: Evaluation | None
+    """Greedy episodes of the policy that was kept, if it was judged."""
+    output_dir: Path
+    """The run directory."""
+
+    def summary(self) -> str:
+        """The outcome in a line or two."""
+        end = "Solved" if self.solved else "Interrupted" if self.interrupted else "Not solved"
+        line = (
+            f"{end} after {self.timesteps:,} steps, {self.agent.n_episode:,} episodes and {self.updates:,} updates "
+            f"in {self.seconds:.1f} s ({self.timesteps / self.seconds:,.0f} steps/s)."
+        )
+        if self.evaluation is not None:
+            line += f" Greedy mean {self.evaluation.mean:.1f} over {len(self.evaluation.returns)} fresh episodes."
+        return f"{line}\nSaved in {self.output_dir}"
