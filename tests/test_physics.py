@@ -11,7 +11,7 @@ from fastlander.lander.game import fire_engines
 from fastlander.lander.parity import ground_policy, heuristic_policy, mixed_policy, random_policy
 from fastlander.lander.step import serve_steps, workspace_size
 from fastlander.lander.vector_env import LunarLanderVectorEnv
-from fastlander.physics import settings as s
+from fastlander.physics import bodies, constants
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import solve_general
 from fastlander.physics.state import FORCE, GROUND_CONTACT, POSITION, SCRATCH_SIZE, VELOCITY, unpack, unpack_scratch
@@ -26,24 +26,22 @@ def box2d():
 
 
 def test_the_shapes_are_box2d_s(box2d):
-    for body, xs, ys, nxs, nys in (
-        (box2d.lander, s.LANDER_VERTICES_X, s.LANDER_VERTICES_Y, s.LANDER_NORMALS_X, s.LANDER_NORMALS_Y),
-        (box2d.legs[0], s.LEG_VERTICES_X, s.LEG_VERTICES_Y, s.LEG_NORMALS_X, s.LEG_NORMALS_Y),
-        (box2d.legs[1], s.LEG_VERTICES_X, s.LEG_VERTICES_Y, s.LEG_NORMALS_X, s.LEG_NORMALS_Y),
-    ):
+    hull = (bodies.LANDER_VERTICES_X, bodies.LANDER_VERTICES_Y, bodies.LANDER_NORMALS_X, bodies.LANDER_NORMALS_Y)
+    leg = (bodies.LEG_VERTICES_X, bodies.LEG_VERTICES_Y, bodies.LEG_NORMALS_X, bodies.LEG_NORMALS_Y)
+    for body, (xs, ys, nxs, nys) in ((box2d.lander, hull), (box2d.legs[0], leg), (box2d.legs[1], leg)):
         shape = body.fixtures[0].shape
         assert [tuple(map(float, v)) for v in zip(xs, ys, strict=True)] == shape.vertices
         assert [tuple(map(float, v)) for v in zip(nxs, nys, strict=True)] == shape.normals
-        assert shape.radius == s.POLYGON_RADIUS
-    assert tuple(box2d.lander.fixtures[0].shape.centroid) == (s.LANDER_CENTROID_X, s.LANDER_CENTROID_Y)
-    assert tuple(box2d.lander.localCenter) == (0, s.LANDER_CENTER_Y)
+        assert shape.radius == constants.POLYGON_RADIUS
+    assert tuple(box2d.lander.fixtures[0].shape.centroid) == (bodies.LANDER_CENTROID_X, bodies.LANDER_CENTROID_Y)
+    assert tuple(box2d.lander.localCenter) == (0, bodies.LANDER_CENTER_Y)
     assert tuple(box2d.legs[0].localCenter) == (0, 0)
 
 
 def test_the_masses_are_box2d_s(box2d):
     for body, mass, inertia in (
-        (box2d.lander, s.LANDER_INV_MASS, s.LANDER_INV_INERTIA),
-        (box2d.legs[0], s.LEG_INV_MASS, s.LEG_INV_INERTIA),
+        (box2d.lander, bodies.LANDER_INV_MASS, bodies.LANDER_INV_INERTIA),
+        (box2d.legs[0], bodies.LEG_INV_MASS, bodies.LEG_INV_INERTIA),
     ):
         body.linearVelocity, body.angularVelocity = (0, 0), 0
         body.ApplyLinearImpulse((1, 0), body.worldCenter, True)
@@ -54,24 +52,24 @@ def test_the_masses_are_box2d_s(box2d):
 
 
 def test_the_joints_and_frictions_are_gymnasium_s(box2d):
-    for leg, joint in zip(box2d.legs, (s.JOINT0, s.JOINT1), strict=True):
+    for leg, joint in zip(box2d.legs, (bodies.JOINT0, bodies.JOINT1), strict=True):
         assert leg.joint.lowerLimit == joint.lower_angle
         assert leg.joint.upperLimit == joint.upper_angle
         assert leg.joint.motorSpeed == joint.motor_speed
     frictions = [fixture.friction for fixture in box2d.moon.fixtures]
     assert sorted({round(f, 3) for f in frictions}) == [0.1, 0.2]
-    assert pytest.approx(0.2**0.5 * 0.1**0.5) == s.LANDER_FRICTION[0]
-    assert pytest.approx(0.1) == s.LANDER_FRICTION[1]
-    assert pytest.approx(0.2) == s.LEG_FRICTION[0]
+    assert pytest.approx(0.2**0.5 * 0.1**0.5) == bodies.LANDER_FRICTION[0]
+    assert pytest.approx(0.1) == bodies.LANDER_FRICTION[1]
+    assert pytest.approx(0.2) == bodies.LEG_FRICTION[0]
 
 
 @pytest.mark.parametrize("constant", ["linearSlop", "polygonRadius", "velocityThreshold", "maxSubSteps"])
 def test_the_wheel_was_built_with_the_constants_assumed_here(constant):
     ours = {
-        "linearSlop": s.LINEAR_SLOP,
-        "polygonRadius": s.POLYGON_RADIUS,
+        "linearSlop": constants.LINEAR_SLOP,
+        "polygonRadius": constants.POLYGON_RADIUS,
         "velocityThreshold": 1,
-        "maxSubSteps": s.MAX_SUB_STEPS,
+        "maxSubSteps": constants.MAX_SUB_STEPS,
     }
     assert getattr(Box2D, "b2_" + constant) == pytest.approx(ours[constant])
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from fastlander import parity
+from fastlander.lander import parity
 from fastlander.lander.parity import GROUPS, compare
 from fastlander.verify import main
 
