@@ -4,12 +4,10 @@ python benchmarks/ablation.py [--preset best] [--seeds 10] [--only NAME ...]
 """
 
 import argparse
-import contextlib
 import tempfile
 
 import numpy as np
 
-import fastlander.training.run_state
 from benchmarks.variants import Both, Dueling, Prioritized, TorchVariant
 from fastlander import DQN, Config
 from fastlander.training.multi_seed import interquartile_mean, train_seeds
@@ -52,21 +50,11 @@ VARIANTS = {
 }
 
 
-@contextlib.contextmanager
-def learner(kind):
-    """Trainers learn with this kind of DQN."""
-    fastlander.training.run_state.DQN = kind
-    try:
-        yield
-    finally:
-        fastlander.training.run_state.DQN = DQN
-
-
 def measure(config, count, kind):
     """The outcomes of `count` seeds: solved, steps and seconds until then, greedy means."""
-    with tempfile.TemporaryDirectory() as directory, learner(kind):
+    with tempfile.TemporaryDirectory() as directory:
         settings = {**vars(config), "output_dir": f"{directory}/runs", "progress": False}
-        runs = train_seeds(Config(**settings), count, lambda line: None).results.values()
+        runs = train_seeds(Config(**settings), count, lambda line: None, kind).results.values()
     solved = [run for run in runs if run.solved]
     return (
         len(solved),

@@ -9,7 +9,7 @@ import pytest
 
 from fastlander import Config, Trainer
 from fastlander.report import write_report
-from fastlander.training.run_state import Run
+from fastlander.training import trainer
 
 COUNTER = itertools.count()
 
@@ -35,7 +35,7 @@ def test_training_with_checkpoints(measure, tmp_path, interval):
 def broken(tmp_path_factory):
     """A run of preset best as kill -9 leaves it, 500,000 steps on."""
     directory = tmp_path_factory.mktemp("broken") / "run"
-    steps = Run.steps
+    steps = trainer.steps
 
     def dying(run):
         for finished in steps(run):
@@ -45,7 +45,7 @@ def broken(tmp_path_factory):
 
     config = Config.preset("best", progress=False, checkpoint_interval=0.5, output_dir=directory)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "steps", dying)
+        patch.setattr(trainer, "steps", dying)
         with pytest.raises(KeyboardInterrupt):
             Trainer(config).run()
     return directory
@@ -55,11 +55,11 @@ FIRST_STEP = """
 import os, sys
 from fastlander import train
 from fastlander.experience.collector import Collector
-steps = Collector.steps
-def first(self):
-    for finished in steps(self):
-        os._exit(0)
-Collector.steps = first
+step = Collector.step
+def first(self, action):
+    step(self, action)
+    os._exit(0)
+Collector.step = first
 train.main(["--resume", sys.argv[1], "--no-progress"])
 os._exit(1)
 """

@@ -83,8 +83,8 @@ class TorchVariant(DQN):
 
     @contextlib.contextmanager
     def learning(self, buffer, updates):
-        yield
         self.learn(buffer, updates)
+        yield
 
     def learn(self, buffer, updates):
         for _ in range(updates):

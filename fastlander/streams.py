@@ -10,7 +10,7 @@ class Streams(NamedTuple):
 
     environment: np.random.SeedSequence
     exploration: np.random.SeedSequence
-    replay: np.random.SeedSequence
+    sampling: np.random.SeedSequence
     network: np.random.SeedSequence
     evaluation: np.random.SeedSequence
 

@@ -8,10 +8,19 @@ from fastlander.experience.replay_buffer import transition_fields
 
 
 def collector(env_id, num_envs, act, limit=None, n=1):
+    """The episodes that each step ends, and the buffer that the transitions go to."""
     env = make_vec_env(env_id, num_envs, max_episode_steps=limit)
     size = env.single_observation_space.shape[0]
     buffer = ReplayBuffer(1000, transition_fields(size))
-    return Collector(env, list(range(num_envs)), act, NStep(num_envs, n, 0.5, size), buffer).steps(), buffer
+    collector = Collector(env, list(range(num_envs)), NStep(num_envs, n, 0.5, size))
+
+    def steps():
+        while True:
+            transitions, finished = collector.step(act(collector.obs))
+            buffer.extend(**transitions._asdict())
+            yield finished
+
+    return steps(), buffer
 
 
 def right(obs):

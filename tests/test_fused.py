@@ -97,20 +97,19 @@ def test_several_updates_in_one_call_are_the_same_as_one_by_one():
 
 
 @pytest.mark.parametrize("processors", [1, 2])
-def test_learning_meanwhile_is_learning_afterwards(processors):
-    """In the background or not: the same updates, and actions in between by the parameters from before."""
+def test_learning_beside_something_else_is_learning(processors):
+    """In the background or not: the same updates."""
     config = Config(learning_rate_end=1e-4)
     dqn, twin, buffers = DQN(config, processors=processors), DQN(config), (filled_buffer(), filled_buffer())
     obs = np.random.default_rng(0).standard_normal((40, 8), dtype=np.float32)
     more = random_batch(50, seed=9)
     for step in range(30):
         dqn.learning_rate = twin.learning_rate = 1e-3 / (1 + step)
+        assert np.array_equal(dqn.act(obs, np.full(40, 0.1)), twin.act(obs, np.full(40, 0.1)))
         with dqn.learning(buffers[0], step % 4):
-            actions = dqn.act(obs, np.full(40, 0.1))
             time.sleep(0.02 * (step == 20))  # long enough to fall asleep
-        expected = twin.act(obs, np.full(40, 0.1))
-        twin.learn(buffers[1], step % 4)
-        assert np.array_equal(actions, expected)
+        for _ in range(step % 4):
+            twin.learn(buffers[1], 1)
         assert torch.equal(dqn.q_network.flat, twin.q_network.flat)
         assert torch.equal(dqn.target, twin.target)
         assert torch.equal(dqn.loss, twin.loss) or not step
@@ -131,6 +130,27 @@ def test_a_failure_meanwhile_leaves_the_updates_whole():
     assert torch.equal(dqn.q_network.flat, twin.q_network.flat)
     assert dqn.updates == 3
     dqn.close()
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_nobody_acts_while_it_learns(processors):
+    dqn, obs = DQN(Config(), processors=processors), np.zeros((3, 8), np.float32)
+    with dqn.learning(filled_buffer(), 1), pytest.raises(RuntimeError, match="act must be called before learning"):
+        dqn.act(obs, 0.0)
+    assert dqn.act(obs, 0.0).shape == (3,)
+    dqn.close()
+
+
+@pytest.mark.parametrize("rows", [3, 500])
+def test_few_and_many_observations_are_acted_on_by_the_same_parameters(rows):
+    """Up to a batch of them go through the learner's own memory, more through a copy of the parameters."""
+    dqn, buffer = DQN(Config(batch_size=16, num_envs=2)), filled_buffer()
+    obs = np.random.default_rng(0).standard_normal((rows, 8), dtype=np.float32)
+    for _ in range(3):
+        dqn.learn(buffer, 5)
+        with torch.no_grad():
+            expected = dqn.q_network(torch.from_numpy(obs)).argmax(1).numpy()
+        assert np.array_equal(dqn.act(obs, 0.0), expected)
 
 
 def test_another_buffer_is_followed():

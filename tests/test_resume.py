@@ -22,7 +22,7 @@ import torch
 from fastlander import Config, Trainer, train
 from fastlander.storage.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from fastlander.storage.run_directory import NotWritten, RunDirectory
-from fastlander.training.run_state import Run
+from fastlander.training import trainer
 
 SHORT = {
     "num_envs": 4, "total_timesteps": 6_000, "eval_episodes": 4, "learning_starts": 500, "buffer_size": 3_000,
@@ -54,7 +54,7 @@ class Broken(Exception):
 
 def broken_off(config, at):
     """A run that ends as by kill -9 (nothing more is written) in the vector step after `at` timesteps."""
-    steps = Run.steps
+    steps = trainer.steps
 
     def dying(run):
         for finished in steps(run):
@@ -63,7 +63,7 @@ def broken_off(config, at):
             yield finished
 
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Broken):
-        patch.setattr(Run, "steps", dying)
+        patch.setattr(trainer, "steps", dying)
         Trainer(config).run()
 
 
@@ -108,7 +108,7 @@ def test_with_other_settings_too(in_tmp, settings):
 
 def test_a_run_broken_off_twice_and_one_that_had_no_checkpoint_yet(in_tmp, alone):
     broken_off(Config(**SHORT, output_dir="run"), 2_000)
-    steps = Run.steps
+    steps = trainer.steps
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Broken):
 
         def dying(run):
@@ -117,7 +117,7 @@ def test_a_run_broken_off_twice_and_one_that_had_no_checkpoint_yet(in_tmp, alone
                     raise Broken
                 yield finished
 
-        patch.setattr(Run, "steps", dying)
+        patch.setattr(trainer, "steps", dying)
         Trainer.resume("run").run()
     Trainer.resume("run").run()
     assert outcome(in_tmp / "run") == outcome(alone)
@@ -135,7 +135,7 @@ def test_a_finished_run_can_be_resumed_and_stays_as_it_is(in_tmp, alone):
 
 
 def test_an_interrupted_run_goes_on(in_tmp, alone):
-    event, steps = threading.Event(), Run.steps
+    event, steps = threading.Event(), trainer.steps
 
     def interrupted(run):
         for finished in steps(run):
@@ -144,7 +144,7 @@ def test_an_interrupted_run_goes_on(in_tmp, alone):
             yield finished
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "steps", interrupted)
+        patch.setattr(trainer, "steps", interrupted)
         result = Trainer(Config(**SHORT, output_dir="run")).run(interrupted=event)
     assert result.interrupted
     assert (in_tmp / "run" / "model.safetensors").exists()
@@ -332,7 +332,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(small_disk, caps
     Trainer(config).run()
     expected = outcome(small_disk / "run")
     shutil.rmtree(small_disk / "run")
-    steps = Run.steps
+    steps = trainer.steps
 
     def while_the_disk_fills(run):
         for finished in steps(run):
@@ -341,7 +341,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(small_disk, caps
             yield finished
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "steps", while_the_disk_fills)
+        patch.setattr(trainer, "steps", while_the_disk_fills)
         with pytest.raises(
             NotWritten, match=r"could not be written \(No space left on device\).* --resume goes on from"
         ):

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from fastlander import Config, Trainer, train
 from fastlander.training.multi_seed import interquartile_mean, train_seeds
-from fastlander.training.run_state import Diverged
+from fastlander.training.trainer import Diverged
 
 SHORT = {"num_envs": 4, "total_timesteps": 2_000, "eval_episodes": 4, "learning_starts": 500, "progress": False}
 

@@ -11,7 +11,7 @@ from tests.test_dqn import random_batch
 
 
 class RecordedGraph:
-    """Stands in for torch.cuda.CUDAGraph: replaying does on the CPU what was done while it recorded."""
+    """Stands in for torch.cuda.CUDAGraph: a launch does on the CPU what was done while it recorded."""
 
     def __init__(self, learner, vectors):
         self.learner, self.vectors = learner, vectors
@@ -26,7 +26,7 @@ class RecordedGraph:
 
     def replay(self):
         self.replays += 1
-        self.learner._loss.copy_(self.learner._step())
+        self.learner._graph_loss.copy_(self.learner._step())
 
 
 @pytest.fixture

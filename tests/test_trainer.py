@@ -13,10 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import fastlander.training.run_state
 import fastlander.training.trainer
 from fastlander import Config, Trainer
-from fastlander.training.run_state import Diverged
+from fastlander.training.trainer import Diverged
 from tests.lecture import lecture_network
 
 SHORT = {"num_envs": 4, "total_timesteps": 3_000, "eval_episodes": 4, "learning_starts": 500, "progress": False}
@@ -335,22 +334,22 @@ def test_two_runs_cannot_take_one_directory(tmp_path, monkeypatch):
         RunDirectory.create(config)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(tmp_path, monkeypatch):
-    learning, flats = fastlander.training.run_state.DQN.learning, []
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_weights(tmp_path):
+    flats = []
 
-    @contextlib.contextmanager
-    def poisoned(dqn, buffer, updates):
-        with learning(dqn, buffer, updates):
-            yield
-        if dqn.updates > 30:
-            dqn.q_network.flat.fill_(float("nan"))
-            dqn.loss = torch.tensor(float("nan"))
-        else:
-            flats.append(dqn.q_network.flat.clone())
+    class Poisoned(fastlander.DQN):
+        @contextlib.contextmanager
+        def learning(self, buffer, updates):
+            with super().learning(buffer, updates):
+                yield
+            if self.updates > 30:
+                self.q_network.flat.fill_(float("nan"))
+                self.loss = torch.tensor(float("nan"))
+            else:
+                flats.append(self.q_network.flat.clone())
 
-    monkeypatch.setattr(fastlander.training.run_state.DQN, "learning", poisoned)
     with pytest.raises(Diverged, match="the loss became nan by step [0-9,]+; the last good weights are in"):
-        train(tmp_path / "run", log_episodes=1)
+        Trainer(Config(**SHORT, log_episodes=1, output_dir=tmp_path / "run"), Poisoned).run()
     kept = torch.cat([tensor.reshape(-1) for tensor in load_file(tmp_path / "run" / "model.safetensors").values()])
     assert torch.isfinite(kept).all()
     names = list(load_file(tmp_path / "run" / "model.safetensors"))

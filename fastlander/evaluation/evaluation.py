@@ -1,5 +1,6 @@
 """Greedy episodes to returns, with confidence intervals."""
 
+import dataclasses
 import statistics
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -65,8 +66,8 @@ def half_interval(std: float, count: int) -> float:
 
 def pooled(*evaluations: Evaluation) -> Evaluation:
     """Several evaluations of one policy as one."""
-    columns = zip(*(vars(evaluation).values() for evaluation in evaluations), strict=True)
-    return Evaluation(*(np.concatenate(column) for column in columns))
+    names = [field.name for field in dataclasses.fields(Evaluation)]
+    return Evaluation(**{name: np.concatenate([getattr(e, name) for e in evaluations]) for name in names})
 
 
 def describe(env_id: str, evaluation: Evaluation) -> str:

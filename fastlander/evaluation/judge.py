@@ -1,4 +1,4 @@
-"""When a run counts as solved, and which of its policies was the best."""
+"""`Judge`: when a run counts as solved, and which of its policies was the best."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -27,10 +27,18 @@ FINALISTS = 5
 class Judge:
     """Decides when a run is solved and remembers the best policy it has judged.
 
-    "training" (the lecture): the mean of the last 100 training scores reaches `solved_score`. "greedy": once the last
-    50 training scores pass a gate, the greedy policy plays fresh episodes; a mean that reaches `solved_score` is
-    confirmed on as many others before it counts. Stopping at the first pass alone would favour lucky draws. "never":
-    the run goes on to the end of its budget. `select` chooses among the candidates of a run that ends so.
+    `Config.solved_by` names the rule:
+    "training" (the lecture): the mean of the last 100 training scores reaches `solved_score`.
+    "greedy": once the mean of the last 50 training scores passes a gate, the greedy policy plays fresh episodes. A mean
+    that reaches `solved_score` counts when it is confirmed on as many other episodes: stopping at the first pass would
+    favour lucky draws.
+    "never": the run goes on to the end of its budget. `select` then chooses among its candidates.
+
+    Args:
+        config: the settings.
+        dqn: whose policy is judged.
+        say: takes a line of text about each judgement.
+        processors: how many may be used; this changes no result. None is all that this process may use.
     """
 
     def __init__(self, config: Config, dqn: DQN, say: Callable[[str], None], processors: int | None = None) -> None:
@@ -42,30 +50,36 @@ class Judge:
         self._judged_at = 0
         self._last_mean: float | None = None
         self.judgements: list[Judgement] = []
-        """Every one so far, in order."""
+        """All judgements so far, in order."""
         self.kept: int | None = None
-        """Which of them was of the best policy."""
+        """Index in `judgements` of the best policy."""
         self.best_parameters: torch.Tensor | None = None
-        """`QNetwork.flat` of that policy."""
+        """The best policy's parameters, as `QNetwork.flat`."""
 
     @property
     def best(self) -> Evaluation | None:
         """Greedy episodes of the best policy, if any was judged."""
         return None if self.kept is None else self.judgements[self.kept].evaluation
 
-    def solved(self, scores: Scores, timesteps: int) -> bool:
-        """Whether the run is solved now; judges the greedy policy if that is due and the gate is open."""
-        if self.solved_score is None or self.config.solved_by == "never":
+    def solved_in_training(self, scores: Scores) -> bool:
+        """Whether the run is solved by the lecture's rule. Only where `solved_by` is "training"."""
+        if self.solved_score is None or self.config.solved_by != "training":
             return False
-        if self.config.solved_by == "training":
-            return len(scores) >= WINDOW and scores.mean() >= self.solved_score
-        due = len(scores) >= GATE_WINDOW and timesteps - self._judged_at >= self.config.eval_interval
-        if not due or scores.mean(GATE_WINDOW) < self._gate():
+        return len(scores) >= WINDOW and scores.mean() >= self.solved_score
+
+    def is_due(self, scores: Scores, timesteps: int) -> bool:
+        """Whether the greedy policy should be judged now. Only where `solved_by` is "greedy"."""
+        if self.solved_score is None or self.config.solved_by != "greedy":
             return False
-        return self.judge(timesteps)
+        if len(scores) < GATE_WINDOW or timesteps - self._judged_at < self.config.eval_interval:
+            return False
+        return scores.mean(GATE_WINDOW) >= self._gate()
 
     def judge(self, timesteps: int) -> bool:
-        """Judge the greedy policy as it is now: whether it passes and is confirmed. Keeps it if it is the best."""
+        """Play fresh episodes with the greedy policy, and confirm a pass on others; whether it is solved.
+
+        The policy is kept if it is the best so far.
+        """
         self._judged_at = timesteps
         evaluation, confirmed = self._play("greedy policy", timesteps), False
         if self.solved_score is not None and evaluation.mean >= self.solved_score:
@@ -102,10 +116,10 @@ class Judge:
         )
 
     def select(self, candidates: Sequence[Candidate], timesteps: int) -> bool:
-        """Keep the best candidate: whether it is solved, by episodes that had no part in the choice.
+        """Play episodes with all candidates and keep the best; whether it is solved.
 
-        All play the same fresh episodes; the best five of them play twice as many others; the best over both is judged
-        on as many again.
+        All candidates play the same fresh episodes. The best five of them play twice as many others. The best over both
+        plays twice as many again: these alone had no part in the choice, and they say whether the run is solved.
         """
         episodes = self.config.eval_episodes
         first = self._compete(candidates, episodes)
@@ -120,13 +134,13 @@ class Judge:
         return self.solved_score is not None and evaluation.mean >= self.solved_score
 
     def _compete(self, candidates: Sequence[Candidate], episodes: int) -> list[Evaluation]:
-        """Every candidate on the same fresh episodes."""
+        """Play the same fresh episodes with each candidate."""
         seeds = draw_seeds(self._rng, episodes)
         with closing(make_eval_env(self.config, episodes, len(candidates), self._processors)) as env:
             return evaluate_all([self.dqn.policy(candidate.parameters) for candidate in candidates], env, seeds)
 
     def take_last_mean(self) -> float | None:
-        """Mean return of the last judgement, if there was one since the last call."""
+        """Mean return of the last judgement; None if there was none since the last call."""
         mean, self._last_mean = self._last_mean, None
         return mean
 
@@ -157,7 +171,7 @@ class Judge:
             self.best_parameters = state["best_parameters"].to(self.dqn.device)
 
     def close(self) -> None:
-        """Close the environments it judged in."""
+        """Close the environments in which policies were judged."""
         if self._env is not None:
             self._env.close()
             self._env = None

@@ -1,7 +1,5 @@
-"""Act, step, store: the side of DQN that meets the environments."""
+"""`Collector`: the environments of a run, from actions to transitions."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +7,7 @@ from gymnasium.vector import VectorEnv
 
 from fastlander.environments import final_observations
 from fastlander.experience.n_step import NStep, check_finite
-from fastlander.experience.replay_buffer import ReplayBuffer
+from fastlander.experience.replay_buffer import Transition
 
 
 class Finished(NamedTuple):
@@ -19,70 +17,71 @@ class Finished(NamedTuple):
     playtimes: list[int]  # steps
 
 
+NOTHING_FINISHED = Finished([], [])
+
+
 class Collector:
-    """Steps environments for ever and stores every transition.
+    """Steps environments and turns each step into transitions; counts score and playtime of the open episodes.
 
     Args:
         env: N environments in SAME_STEP autoreset.
         seeds: one per environment, for the first episode; later ones go on in each environment's own stream.
-        act: float32[N, obs_size] -> int64[N].
-        n_step: folds the rewards on the way to the buffer.
-        buffer: takes the transitions.
-        meanwhile: what acting and stepping happen within; the storing of what they lead to comes after it.
+        n_step: folds one-step transitions into n-step ones.
     """
 
-    def __init__(
-        self,
-        env: VectorEnv,
-        seeds: list[int],
-        act: Callable[[np.ndarray], np.ndarray],
-        n_step: NStep,
-        buffer: ReplayBuffer,
-        meanwhile: Callable[[], AbstractContextManager] = nullcontext,
-    ) -> None:
-        self._env, self._seeds, self._act, self._n_step = env, seeds, act, n_step
-        self._buffer, self._meanwhile = buffer, meanwhile
-        self._obs: np.ndarray | None = None  # float32[N, obs_size], what the next actions answer to
-        self._scores = np.zeros(env.num_envs)  # of the episodes under way
+    def __init__(self, env: VectorEnv, seeds: list[int], n_step: NStep) -> None:
+        self._env, self._seeds, self._n_step = env, seeds, n_step
+        self._obs: np.ndarray | None = None
+        self._scores = np.zeros(env.num_envs)  # of the open episodes
         self._playtimes = np.zeros(env.num_envs, np.int64)
 
-    def steps(self) -> Iterator[Finished]:
-        """A vector step each time: the episodes it ended.
+    @property
+    def obs(self) -> np.ndarray:
+        """float32[N, obs_size]: what the next actions answer to. The first look resets the environments.
 
         Raises:
-            ValueError: the environment gave a reward or an observation that is no finite number.
+            ValueError: the environment gave an observation that is no finite number.
         """
         if self._obs is None:
             self._obs = self._env.reset(seed=self._seeds)[0].astype(np.float32)
             check_finite("observation", self._obs)
-        nothing, scores, playtimes = Finished([], []), self._scores, self._playtimes
-        while True:
-            with self._meanwhile():
-                action = self._act(self._obs)
-                next_obs, reward, terminated, truncated, infos = self._env.step(action)
-                final_obs = final_observations(next_obs, infos)
-                transitions = self._n_step.fold(self._obs, action, reward, final_obs, terminated, truncated)
-            self._buffer.extend_unchecked(transitions)
-            self._obs = np.asarray(next_obs, np.float32)
-            scores += reward
-            playtimes += 1
-            ended = terminated | truncated
-            finished = nothing
-            if ended.any():
-                finished = Finished(scores[ended].tolist(), playtimes[ended].tolist())
-                scores[ended], playtimes[ended] = 0, 0
-            yield finished
+        return self._obs
+
+    def step(self, action: np.ndarray) -> tuple[Transition, Finished]:
+        """Step every environment once: the transitions that are complete now, and the episodes that ended.
+
+        Args:
+            action: int64[N].
+
+        Returns:
+            The transitions, arrays of 0 to N * n rows that the next call overwrites, and the finished episodes.
+
+        Raises:
+            ValueError: the environment gave a reward or an observation that is no finite number.
+        """
+        next_obs, reward, terminated, truncated, infos = self._env.step(action)
+        final_obs = final_observations(next_obs, infos)
+        transitions = self._n_step.fold(self.obs, action, reward, final_obs, terminated, truncated)
+        self._obs = np.asarray(next_obs, np.float32)
+        self._scores += reward
+        self._playtimes += 1
+        ended = terminated | truncated
+        if not ended.any():
+            return transitions, NOTHING_FINISHED
+        finished = Finished(self._scores[ended].tolist(), self._playtimes[ended].tolist())
+        self._scores[ended], self._playtimes[ended] = 0, 0
+        return transitions, finished
 
     def get_state(self) -> dict[str, Any]:
-        """The episodes under way, for `set_state`; their environments are somebody else's."""
-        return {"obs": self._obs.copy(), "scores": self._scores.copy(), "playtimes": self._playtimes.copy()}
+        """The open episodes, for `set_state`: a copy. The environments' own state is not in it."""
+        return {"obs": self.obs.copy(), "scores": self._scores.copy(), "playtimes": self._playtimes.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` gave, with environments that go on from where they were."""
         self._obs = state["obs"]
         self._scores[:], self._playtimes[:] = state["scores"], state["playtimes"]
 
-    def begin_anew(self, seeds: list[int]) -> None:
-        """Begin new episodes with these seeds: those under way cannot go on, and what waits of them is dropped."""
+    def restart(self, seeds: list[int]) -> None:
+        """Drop the open episodes and begin new ones with these seeds."""
         self._seeds, self._obs = seeds, None
         self._n_step.waiting[:] = 0

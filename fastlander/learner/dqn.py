@@ -12,10 +12,10 @@ from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer, Transition
 from fastlander.kernels.threads import available_processors
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
-from fastlander.learner.exploration import epsilon_greedy
 from fastlander.learner.flat_adam import FlatAdam
-from fastlander.learner.fused.learner import CpuLearner
+from fastlander.learner.fused.learner import FusedLearner
 from fastlander.learner.fused.policy import FusedPolicy
+from fastlander.learner.interface import Learner
 from fastlander.learner.mirror import both_ways
 from fastlander.learner.q_network import QNetwork
 from fastlander.learner.torch_learner import TorchLearner
@@ -24,13 +24,13 @@ from fastlander.validation import InputError
 
 
 class DQN:
-    """A Q-network, its target network and its optimizer.
+    """A Q-network, its target network, its optimizer, and the learner that acts and learns with them.
 
     Args:
         config: hyperparameters, and the seed of the initial weights and of exploration.
         obs_size: numbers per observation.
         num_actions: actions to choose from.
-        processors: that may be used, which changes no result; None is all there are for this process.
+        processors: how many may be used; this changes no result. None is all that this process may use.
 
     Raises:
         ValueError: `config.device` is cuda and there is none, or mirror augmentation meets another size of network.
@@ -42,10 +42,8 @@ class DQN:
                 f"mirror_augmentation must be off for {obs_size} observed numbers and {num_actions} actions, got True"
             )
         self.config = config
-        self.num_actions = num_actions
         self.device = pick_device(config.device)
         streams = spawn_streams(config.seed)
-        self._exploration = np.random.default_rng(streams.exploration)
         weights = torch.Generator().manual_seed(int(streams.network.generate_state(1)[0]))
         self.q_network = QNetwork(obs_size, num_actions, config.hidden_sizes, generator=weights).to(self.device)
         self.target = self.q_network.flat.clone() if config.separate_target else self.q_network.flat
@@ -53,40 +51,38 @@ class DQN:
         self.optimizer = FlatAdam(self.q_network, lr=config.learning_rate, betas=config.adam_betas)
         self.updates = 0
         self.loss = torch.full((), float("nan"))
-        """Loss of the last update (a tensor, so that reading it is what waits for a GPU)."""
-        self._torch_learner = TorchLearner(config, self.q_network, self.optimizer, self.target)
-        self._learned = self.q_network.flat
-        self._begun: tuple[ReplayBuffer, int] | None = None
-        self._cpu_learner = None
+        """Loss of the last update (a tensor, so that a GPU is waited for only when it is read)."""
+        parts = (config, self.q_network, self.optimizer, self.target)
+        self._torch_learner = TorchLearner(*parts, np.random.default_rng(streams.exploration))
+        self._fused_learner = None
         if self.device.type == "cpu":
             processors = available_processors() if processors is None else processors
-            self._cpu_learner = CpuLearner(
-                config, self.q_network, self.optimizer, self.target, streams.exploration, processors
-            )
+            self._fused_learner = FusedLearner(*parts, streams.exploration, processors)
+
+    @property
+    def learner(self) -> Learner:
+        """The fused kernels as long as the network and the optimizer keep the memory that they share, else torch."""
+        fused = self._fused_learner
+        return fused if fused is not None and fused.serves(self.q_network, self.optimizer) else self._torch_learner
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray | float) -> np.ndarray:
         """Epsilon-greedy actions from one forward pass: float32[N, obs_size], float64[N] -> int64[N]."""
-        if self._is_fused():
-            if not isinstance(epsilon, np.ndarray) or epsilon.shape != obs.shape[:1]:
-                epsilon = np.full(len(obs), epsilon, np.float64)
-            return self._cpu_learner.act(obs, epsilon)
-        greedy = self.q_network.greedy(obs)
-        if self.device.type == "cuda":
-            self._learn_begun()  # in its own time, while the environments step
-        return epsilon_greedy(greedy, epsilon, self.num_actions, self._exploration)
+        if not isinstance(epsilon, np.ndarray) or epsilon.shape != obs.shape[:1]:
+            epsilon = np.full(len(obs), epsilon, np.float64)
+        return self.learner.act(obs, epsilon)
 
     def greedy(self, obs: np.ndarray) -> np.ndarray:
         """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
-        return self.act(obs, 0.0) if self._is_fused() else self.q_network.greedy(obs)
+        return self.act(obs, 0.0)
 
     def network(self, flat: Tensor) -> QNetwork:
-        """The network that these parameters, as `q_network.flat`, stand for when it acts: one on the CPU of its own."""
+        """The network that acts by the parameters `flat` (as `q_network.flat`): a new one, on the CPU."""
         network = QNetwork.blank(self.q_network.sizes)
         network.flat.copy_(flat)
         return both_ways(network) if self.config.mirror_acting else network
 
     def policy(self, flat: Tensor) -> Callable[[np.ndarray], np.ndarray]:
-        """Greedy actions of `network`: float32[N, obs_size] -> int64[N]."""
+        """Greedy actions of `network(flat)`: float32[N, obs_size] -> int64[N]."""
         network = self.network(flat)
         if self.device.type == "cpu":
             return FusedPolicy.of(network).greedy
@@ -102,46 +98,38 @@ class DQN:
         self.optimizer.set_learning_rate(value)
 
     def learn(self, buffer: ReplayBuffer, updates: int) -> None:
-        """`updates` gradient steps, each on a fresh sample of the buffer: fused kernels on a CPU, else `update`."""
-        if not self._is_fused():
-            for _ in range(updates):
-                self.update(buffer.sample(self.config.batch_size))
-        elif updates:
-            self._cpu_learner.learn(buffer, self.updates, updates)
-            self.loss, self.updates = self._cpu_learner.loss, self.updates + updates
+        """Make `updates` gradient steps, each on a fresh sample of the buffer."""
+        with self.learning(buffer, updates):
+            pass
 
     @contextlib.contextmanager
     def learning(self, buffer: ReplayBuffer, updates: int) -> Iterator[None]:
-        """`learn` while the body does something else that leaves the buffer alone.
+        """`learn` beside the body of the `with`, which must neither act nor change the buffer or the parameters.
 
-        `act` in the body goes by the parameters from before. Whether the updates are made in the background (on a CPU
-        with a processor to spare, on a GPU from the first `act` on) or at the end of the body changes no result.
+        The updates are made in the background where a processor is free for them, or on a GPU; else before the body.
+        That changes no result.
         """
         if not updates:
             yield
             return
-        background = self._is_fused() and self._cpu_learner.begin(buffer, self.updates, updates)
-        if not background:
-            self._begun = buffer, updates
+        learner = self.learner
+        learner.begin(buffer, self.updates, updates)
         try:
             yield
         finally:
-            if background:
-                self._cpu_learner.finish()
-                self.loss, self.updates = self._cpu_learner.loss, self.updates + updates
-            else:
-                self._learn_begun()
+            learner.finish()
+            self.loss, self.updates = learner.loss, self.updates + updates
 
-    def _learn_begun(self) -> None:
-        """The updates of `learning`, if they have not been made yet."""
-        if self._begun is not None:
-            begun, self._begun = self._begun, None
-            self.learn(*begun)
+    def update(self, batch: Transition) -> None:
+        """One gradient step on a batch of transitions, then the target network's, in torch operations."""
+        self.updates += 1
+        self._torch_learner.update(batch, self.updates)
+        self.loss = self._torch_learner.loss
 
     def close(self) -> None:
         """End the thread that learned in the background, if there is one."""
-        if self._cpu_learner is not None:
-            self._cpu_learner.close()
+        if self._fused_learner is not None:
+            self._fused_learner.close()
 
     def get_state(self) -> dict[str, Any]:
         """Everything that acting and learning depend on, for `set_state`: a copy."""
@@ -150,11 +138,11 @@ class DQN:
             "target": self.target.cpu().clone(),
             "updates": self.updates,
             "loss": float(self.loss),
-            "exploration": self._exploration.bit_generator.state,
+            "exploration": self._torch_learner.exploration.bit_generator.state,
             **{f"optimizer.{name}": value for name, value in self.optimizer.get_state().items()},
         }
-        if self._cpu_learner is not None:
-            state["coins"] = self._cpu_learner.exploration.copy()
+        if self._fused_learner is not None:
+            state["coins"] = self._fused_learner.exploration.copy()
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -162,27 +150,14 @@ class DQN:
         self.q_network.flat.copy_(state["online"])
         self.target.copy_(state["target"])
         self.updates, self.loss = state["updates"], torch.tensor(state["loss"])
-        self._exploration.bit_generator.state = state["exploration"]
+        self._torch_learner.exploration.bit_generator.state = state["exploration"]
         self.optimizer.set_state({name: state[f"optimizer.{name}"] for name in ("exp_avg", "exp_avg_sq", "steps")})
-        if self._cpu_learner is not None:
-            self._cpu_learner.exploration[:] = state["coins"]
-
-    def _is_fused(self) -> bool:
-        """Whether the kernels' memory is still the network's and the optimizer's (`QNetwork.to` gives it another)."""
-        return (
-            self._cpu_learner is not None
-            and self.q_network.flat is self._learned
-            and self.optimizer.vectors is not None
-        )
-
-    def update(self, batch: Transition) -> None:
-        """One gradient step on a batch of transitions, then the target network's, in torch operations."""
-        self.updates += 1
-        self.loss = self._torch_learner.update(batch, self.updates)
+        if self._fused_learner is not None:
+            self._fused_learner.exploration[:] = state["coins"]
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called auto, cpu or cuda; auto is CUDA where there is one. ValueError if cuda is asked for in vain."""
+    """The device called auto, cpu or cuda. auto is CUDA where there is one; ValueError for cuda where there is none."""
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device must be auto or cpu where no CUDA device is available, got 'cuda'")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -68,11 +68,16 @@ class FlatAdam(torch.optim.Adam):
         """Parameters, gradient and both moments as float32[P], for a kernel that makes the steps itself, or None."""
         return self._arrays
 
+    @property
+    def steps(self) -> int:
+        """Steps made so far."""
+        return int(self._steps[0])
+
     def get_state(self) -> dict[str, Any]:
         """Both moments, float32[P], and the steps made, for `set_state`: a copy."""
         moments = ([self.state[p][name] for p in self._parameters] for name in ("exp_avg", "exp_avg_sq"))
         exp_avg, exp_avg_sq = (torch.cat([moment.reshape(-1) for moment in each]).cpu() for each in moments)
-        return {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "steps": int(self._steps[0])}
+        return {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "steps": self.steps}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` gave."""

@@ -150,8 +150,10 @@ class QNetwork(nn.Sequential):
         derived = {
             "flat",
             "flat_grad",
+            "grads",
             "_layers",
-            "_grads",
+            "_arrays",
+            "_addresses",
             *(name for name in self.__dict__ if name.endswith("_in_order")),
         }
         return {name: value for name, value in super().__getstate__().items() if name not in derived}

@@ -77,7 +77,9 @@ def interquartile_mean(values: Sequence[float]) -> tuple[float, float, float]:
     return float(middle(sample, 0)), float(interval.low), float(interval.high)
 
 
-def train_seeds(config: Config, count: int, show: Callable[[str], None] = print) -> Seeds:
+def train_seeds(
+    config: Config, count: int, show: Callable[[str], None] = print, make_dqn: Callable[..., DQN] = DQN
+) -> Seeds:
     """Train `count` agents with the seeds from `config.seed` on, one per processor at a time.
 
     Each gives what it would give alone. Ctrl-C ends the runs that are under way as it ends a single one.
@@ -86,6 +88,7 @@ def train_seeds(config: Config, count: int, show: Callable[[str], None] = print)
         config: the settings; `output_dir` becomes the parent of the run directories.
         count: seeds.
         show: takes a line for each run that ends.
+        make_dqn: as of `Trainer`.
 
     Raises:
         ValueError: a setting that cannot be used here, before anything is written.
@@ -93,7 +96,7 @@ def train_seeds(config: Config, count: int, show: Callable[[str], None] = print)
     count = check("seeds", Count, count)
     seeds = range(config.seed, config.seed + count)
     with closing(make_vec_env(config.env_id, config.num_envs, backend=config.backend)) as env:
-        DQN(config, env.single_observation_space.shape[0], int(env.single_action_space.n), processors=1)
+        make_dqn(config, env.single_observation_space.shape[0], int(env.single_action_space.n), processors=1)
         directory = config.output_dir
         parent = fresh_path(config, f"seeds{seeds[0]}-{seeds[-1]}") if directory is None else Path(directory)
         make_empty_directory(parent)
@@ -109,7 +112,7 @@ def train_seeds(config: Config, count: int, show: Callable[[str], None] = print)
                 return
             own = replace(config, seed=seed, output_dir=str(parent / f"seed{seed}"), progress=False)
             try:
-                result = results[seed] = Trainer(own).run(processors=1, interrupted=interrupted)
+                result = results[seed] = Trainer(own, make_dqn).run(processors=1, interrupted=interrupted)
             except RunFailed as error:
                 failed[seed] = error
                 show(f"seed {seed}: {error}")

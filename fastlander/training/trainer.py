@@ -1,42 +1,70 @@
-"""`Trainer(config).run()`: a run in its directory, with all that has to be closed and given back after it."""
+"""`Trainer(config).run()`: the loop of DQN, when it stops, and what it leaves behind."""
 
 import contextlib
+import math
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from fastlander.config import Config
 from fastlander.environments import make_vec_env
-from fastlander.storage.run_directory import RunDirectory, event_writer, read_config
+from fastlander.experience.collector import Finished
+from fastlander.learner.dqn import DQN
+from fastlander.learner.schedules import learning_rate_at
+from fastlander.storage.run_directory import RunDirectory, RunFailed, event_writer, read_config
 from fastlander.training.process import interrupts, one_torch_thread
 from fastlander.training.result import Result
 from fastlander.training.run_state import Run
 from fastlander.validation import InputError
+from fastlander.viewing.report_page import report_page
+
+
+class Diverged(RunFailed):
+    """The loss is no finite number any more; the weights of the last row of metrics before that were kept."""
+
+
+def steps(run: Run) -> Iterator[Finished]:
+    """Deep Q-learning (Mnih et al. 2015), a vector step at a time, for ever: the episodes that each step ended."""
+    dqn, collector, buffer = run.dqn, run.collector, run.buffer
+    while True:
+        action = dqn.act(collector.obs, run.epsilons())
+        dqn.learning_rate = learning_rate_at(run.config, run.timesteps)
+        with dqn.learning(buffer, run.updates_due()):  # from what is stored so far, beside the step
+            transitions, finished = collector.step(action)
+        buffer.extend_unchecked(transitions)
+        run.timesteps += run.env.num_envs
+        yield finished
 
 
 class Trainer:
-    """Trains a DQN by a `Config`, in a loop over vector steps.
+    """Trains a DQN by a `Config`.
+
+    Args:
+        config: the settings; None is the default preset.
+        make_dqn: `DQN`, or what makes another learner of the same arguments and methods.
 
     Examples:
         >>> result = Trainer(Config(num_envs=16)).run()
         >>> result.agent.q_net
     """
 
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: Config | None = None, make_dqn: Callable[..., DQN] = DQN) -> None:
         self.config = Config() if config is None else config
+        self._make_dqn = make_dqn
         self._resumed: Path | None = None
 
     @classmethod
     def resume(cls, directory: str | Path, **changes: Any) -> Self:
         """A trainer that goes on with the run in `directory`, from its newest checkpoint or else from the beginning.
 
-        What the run comes to is what it would have come to without a break; on the Box2D backends, whose state cannot
-        be saved, it goes on with new episodes.
+        The outcome is that of a run without a break. On the Box2D backends, whose state cannot be saved, the run goes
+        on with new episodes.
 
         Args:
             directory: of a run that was broken off.
-            **changes: `progress`, which decides nothing.
+            **changes: `progress`, which changes no result.
 
         Raises:
             ValueError: no run directory.
@@ -49,7 +77,7 @@ class Trainer:
         """Train until solved, out of budget or interrupted (Ctrl-C), and leave a run directory.
 
         Args:
-            processors: that may be used, which changes no result; None is all there are for this process.
+            processors: how many may be used; this changes no result. None is all that this process may use.
             interrupted: when set, the run ends as on Ctrl-C; None listens to Ctrl-C itself.
 
         Raises:
@@ -66,24 +94,111 @@ class Trainer:
                 config.env_id, config.num_envs, backend=config.backend, max_episode_steps=config.max_episode_steps
             )
             stack.enter_context(contextlib.closing(env))
-            run = Run(config, env, processors)
+            run = Run(config, env, self._make_dqn, processors)
             stack.enter_context(contextlib.closing(run))
             if self._resumed is None:
-                directory = stack.enter_context(RunDirectory.create(config))
+                directory, state = RunDirectory.create(config), None
             else:
                 directory, state = RunDirectory.reopen(self._resumed, config)
-                stack.enter_context(directory)
-                if state is not None:
-                    run.set_state(state)
+            stack.enter_context(directory)
+            if state is not None:
+                run.set_state(state)
             stack.enter_context(run.display)
             if interrupted is None:
                 interrupted = stack.enter_context(interrupts())
             try:
-                solved = run.train(directory, interrupted)
+                solved = train(run, directory, interrupted)
             except InputError:
                 if run.dqn.updates:
                     directory.save_model(run.dqn.q_network)
                 else:
                     directory.discard()
                 raise
-            return run.finish(directory, solved, interrupted.is_set())
+            return finish(run, directory, solved, interrupted.is_set())
+
+
+def train(run: Run, directory: RunDirectory, interrupted: threading.Event) -> bool:
+    """Take steps until there is a reason to stop; whether that was being solved."""
+    if run.solved is not None:
+        return run.solved
+    for finished in steps(run):
+        solved = False
+        if finished.scores:
+            row_due = run.count(finished)
+            solved = judge_if_due(run)
+            if row_due:
+                log(run, directory)
+        run.follow_schedules()
+        if solved or interrupted.is_set() or run.out_of_budget():
+            return solved
+        if directory.checkpoint_due():
+            save_checkpoint(run, directory)
+    raise AssertionError("steps never end by themselves")
+
+
+def judge_if_due(run: Run) -> bool:
+    """Judge the greedy policy if that is due; whether the run is solved now."""
+    if run.judge.is_due(run.scores, run.timesteps):
+        with run.clock.aside():
+            return run.judge.judge(run.timesteps)
+    return run.judge.solved_in_training(run.scores)
+
+
+def log(run: Run, directory: RunDirectory) -> None:
+    """Show and write a row of metrics. Raises Diverged if the loss is no finite number."""
+    loss = float(run.dqn.loss)
+    if not math.isfinite(loss) and run.dqn.updates:
+        run.dqn.q_network.flat.copy_(run.last_good)
+        path = directory.save_model(run.dqn.q_network)
+        raise Diverged(f"the loss became {loss} by step {run.timesteps:,}; the last good weights are in {path}")
+    run.last_good.copy_(run.dqn.q_network.flat)
+    row = run.metrics_row()
+    directory.log(row)
+    run.display.show(row)
+
+
+def save_checkpoint(run: Run, directory: RunDirectory) -> None:
+    """Write a checkpoint; where that fails, warn and go on."""
+    try:
+        directory.save_checkpoint(run.timesteps, run.get_state())
+    except OSError as error:
+        run.display.warn(f"checkpoint not written ({error.strerror or error}); the one before stays")
+
+
+def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: bool) -> Result:
+    """Choose the policy to keep, the confirmed or best judged one or else the last, and write all that stays."""
+    run.solved = None if interrupted else solved
+    save_checkpoint(run, directory)
+    if not interrupted:
+        with run.clock.aside():
+            solved = judge_at_the_end(run, solved)
+    if run.timesteps > run.logged_at:
+        log(run, directory)
+    if run.judge.best_parameters is not None:
+        run.dqn.q_network.flat.copy_(run.judge.best_parameters)
+    agent = run.make_agent()
+    directory.save_model(agent.q_net)
+    directory.save_episodes(run.scores, run.judge.judgements, run.judge.kept)
+    if run.judge.judgements:
+        directory.save_report(report_page(directory.path))
+    return Result(
+        agent=agent,
+        solved=solved,
+        interrupted=interrupted,
+        timesteps=run.timesteps,
+        updates=run.dqn.updates,
+        seconds=run.clock.seconds(),
+        evaluation=run.judge.best,
+        output_dir=directory.path,
+    )
+
+
+def judge_at_the_end(run: Run, solved: bool) -> bool:
+    """Judge what a run that was not interrupted ends with; whether it is solved."""
+    if not solved and run.config.candidates:
+        solved = run.judge.select(run.candidates.all(run.timesteps), run.timesteps)
+    elif not solved and run.config.solved_by != "training":
+        solved = run.judge.judge(run.timesteps)
+    if run.judge.best is None:
+        run.judge.judge(run.timesteps)  # This one decides nothing: the report and the summary show it.
+    return solved

@@ -1,4 +1,4 @@
-"""`CpuLearner`: the memory around the fused kernels, sharing the parameters of a QNetwork and its optimizer."""
+"""`FusedLearner`: the memory around the fused kernels. It shares the parameters of a QNetwork and its optimizer."""
 
 import numpy as np
 import torch
@@ -9,21 +9,29 @@ from fastlander.kernels.threads import LONG, KernelThreads, run_here
 from fastlander.kernels.xoshiro import kernel_state
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.fused.plan import make_memory, make_plan
-from fastlander.learner.fused.policy import FusedPolicy, pack
-from fastlander.learner.fused.update import LOSS, TO_MAKE, batch_gradient, numbers_of, serve_updates
+from fastlander.learner.fused.policy import FusedPolicy, choose, pack
+from fastlander.learner.fused.update import (
+    LOSS,
+    PLAIN_MSE,
+    TO_MAKE,
+    batch_gradient,
+    hyperparameters_of,
+    pack_hyperparameters,
+    serve_updates,
+)
 from fastlander.learner.q_network import QNetwork
 
 
-class CpuLearner:
-    """Acts and learns for a `DQN` whose network is on the CPU, as its torch form does but for rounding.
+class FusedLearner:
+    """The `Learner` in fused kernels: acts and learns as `TorchLearner` does, but for rounding.
 
     Args:
         config: hyperparameters.
-        q_network: the online network; its `flat` is learned in place.
+        q_network: the online network, on the CPU; its `flat` is learned in place.
         optimizer: whose moments are used, and whose steps are counted.
         target: the target network's parameters, or `q_network.flat` itself.
         exploration: random stream of the coins.
-        processors: that may be used; with more than one, `begin` learns in the background.
+        processors: how many may be used; with more than one, `begin` learns in the background.
     """
 
     def __init__(
@@ -35,95 +43,106 @@ class CpuLearner:
         exploration: np.random.SeedSequence,
         processors: int,
     ) -> None:
-        self._sizes = q_network.sizes
+        self._flat, self._optimizer, self._processors = q_network.flat, optimizer, processors
         self._tensors = (q_network.flat, target, *q_network.parameters())
         self._vectors = [*optimizer.vectors, target.numpy()]
-        self._optimizer = optimizer
-        self._numbers = numbers_of(config)
-        self._table, size = make_plan(self._sizes, config.batch_size)
+        self._hyperparameters = hyperparameters_of(config)
+        # Room for a batch, and for the observations of a run's environments.
+        self._rows = max(config.batch_size, config.num_envs)
+        self._table, size = make_plan(q_network.sizes, self._rows)
         self._memory = make_memory(size)
         rows = config.batch_size
         self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         self.exploration = kernel_state(exploration)
         """uint64[4]: the stream that coins are drawn from."""
-        self._processors = processors
         self.loss = torch.zeros(())
         """Loss of the last update."""
         self._loss = self.loss.numpy()
-        self._policy = FusedPolicy(self._sizes)
         self._job = np.zeros(4)
-        self._served: ReplayBuffer | None = None  # what the thread behind `begin` samples from
-        self._act_versions, self._versions = [], []
+        self._threads: KernelThreads | None = None
+        self._served: ReplayBuffer | None = None  # what the threads sample from
+        self._learning = False  # between `begin` and `finish`
+        self._versions: list[int] = []  # of the parameters that lie packed in the memory
+        self._policy = FusedPolicy(q_network.sizes)  # for more observations than the memory has room for
+        self._policy_state: tuple[list[int], int] | None = None  # versions and steps of the parameters in it
 
-    def learn(self, buffer: ReplayBuffer, done: int, updates: int) -> None:
-        """`updates` updates after `done` on fresh samples of the buffer."""
-        self._prepare(buffer, done, updates)
+    def serves(self, q_network: QNetwork, optimizer: FlatAdam) -> bool:
+        """Whether these still have the memory that the kernels share (`QNetwork.to` gives a network another one)."""
+        return q_network.flat is self._flat and optimizer.vectors is not None
+
+    def act(self, obs: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
+        """Epsilon-greedy actions: float32[N, obs_size], float64[N] -> int64[N]."""
+        if self._learning:
+            raise RuntimeError("act must be called before learning begins or after it ends")
+        self._refresh()
+        if len(obs) > self._rows:
+            return self._current_policy().act(obs, epsilon, self.exploration)
+        actions = np.empty(len(obs), np.int64)
+        choose(self._memory, self._table, obs, epsilon, self.exploration, actions)
+        return actions
+
+    def learn(self, buffer: ReplayBuffer, made: int, updates: int) -> None:
+        """Make `updates` gradient steps after the `made` of before, each on a fresh sample of the buffer."""
+        self._prepare(buffer, made, updates)
         run_here(serve_updates, *self._arguments(buffer))
         self._conclude(updates)
 
-    def begin(self, buffer: ReplayBuffer, done: int, updates: int) -> bool:
-        """Begin `learn` in the background; whether there is a processor for it, else nothing is begun.
-
-        Until `finish`, `act` goes by the parameters as they are now, and nothing else may touch them or the buffer.
-        """
+    def begin(self, buffer: ReplayBuffer, made: int, updates: int) -> None:
+        """Begin `learn` in a thread; with a single processor, do it now."""
+        self._learning = True
         if self._processors < 2:
-            return False
+            self.learn(buffer, made, updates)
+            return
         if self._served is not buffer:
             self.close()
             self._threads, self._served = KernelThreads(serve_updates, [self._arguments(buffer)], LONG), buffer
-        versions = self._prepare(buffer, done, updates)
-        self._load_policy(versions)
+        self._prepare(buffer, made, updates)
         self._threads.start()
-        return True
 
     def finish(self) -> None:
-        """Come back when what was begun is done."""
-        self._threads.wait()
-        self._conclude(int(self._job[TO_MAKE]))
+        """Return when what was begun is done."""
+        if self._processors > 1:
+            self._threads.wait()
+            self._conclude(int(self._job[TO_MAKE]))
+        self._learning = False
 
     def close(self) -> None:
         """End the thread behind `begin`, if there is one."""
-        if self._served is not None:
+        if self._threads is not None:
             self._threads.close()
-            self._served = None
+            self._threads = self._served = None
 
-    def _prepare(self, buffer: ReplayBuffer, done: int, updates: int) -> list[int]:
-        versions = self._current()
+    def _refresh(self) -> None:
+        """Pack the parameters anew if somebody else has changed them.
+
+        torch counts the in-place changes that it makes. It does not see those of the kernels, which pack as they learn.
+        """
+        versions = [tensor._version for tensor in self._tensors]
         if versions != self._versions:
             pack(self._memory, self._table, self._vectors[0], self._vectors[4])
             self._versions = versions
-        self._numbers[0] = self._optimizer.param_groups[0]["lr"]
-        self._job[:] = done, updates, len(buffer), 0
-        return versions
+
+    def _prepare(self, buffer: ReplayBuffer, made: int, updates: int) -> None:
+        self._refresh()
+        self._hyperparameters[0] = self._optimizer.param_groups[0]["lr"]
+        self._job[:] = made, updates, len(buffer), 0
 
     def _arguments(self, buffer: ReplayBuffer) -> tuple[np.ndarray, ...]:
         """Of `serve_updates`."""
         ring = (*buffer.arrays.values(), buffer.random_state)
-        return self._job, self._memory, self._table, *self._vectors, self._numbers, *ring, *self._batch
+        return self._job, self._memory, self._table, *self._vectors, self._hyperparameters, *ring, *self._batch
 
     def _conclude(self, updates: int) -> None:
         self._optimizer.count_steps(updates)
         self._loss[...] = self._job[LOSS]
-        self._act_versions = []
 
-    def act(self, obs: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
-        """Epsilon-greedy actions: float32[N, obs_size], float64[N] -> int64[N]."""
-        self._load_policy(self._current())
-        return self._policy.act(obs, epsilon, self.exploration)
-
-    def _load_policy(self, versions: list[int]) -> None:
-        """Have `act` go by the parameters as they are now, of these versions."""
-        if versions == self._act_versions:
-            return
-        if versions == self._versions:
+    def _current_policy(self) -> FusedPolicy:
+        """The policy of the parameters as they are now."""
+        state = self._versions, self._optimizer.steps
+        if state != self._policy_state:
             self._policy.load_packed(self._memory)
-        else:
-            self._policy.load(self._vectors[0])
-        self._act_versions = versions
-
-    def _current(self) -> list[int]:
-        """torch's count of in-place changes of the parameters: ours, which torch does not see, are known anyway."""
-        return [tensor._version for tensor in self._tensors]
+            self._policy_state = state
+        return self._policy
 
 
 class BatchGradient:
@@ -139,7 +158,7 @@ class BatchGradient:
         self._arrays = q_network.flat.numpy(), q_network.flat_grad.numpy()
         self._table, size = make_plan(q_network.sizes, rows)
         self._memory = make_memory(size)
-        self._numbers = numbers_of(Config.preset("lecture", batch_size=rows, buffer_size=max(rows, 5_000)))
+        self._hyperparameters = pack_hyperparameters(PLAIN_MSE)
 
     def serves(self, q_network: QNetwork, rows: int) -> bool:
         """Whether this is for that network, with the parameters it has now, and so many rows."""
@@ -147,5 +166,5 @@ class BatchGradient:
 
     def write(self, *batch: np.ndarray) -> None:
         """obs, action, reward, next_obs, discount: the gradient into `flat_grad`, and to every parameter."""
-        batch_gradient(self._memory, self._table, self._numbers, *self._arrays, *batch)
+        batch_gradient(self._memory, self._table, self._hyperparameters, *self._arrays, *batch)
         self.q_network.show_gradients()

@@ -52,8 +52,8 @@ def backward_pass(memory, plan, gradient, rows):
         size_in, size_out = plan.sizes[k], plan.sizes[k + 1]
         wide_in, wide_out = plan.widths[k], plan.widths[k + 1]
         grads, inputs, weight = plan.grads[k + 1], plan.inputs[k], plan.weight_grad[k]
-        none = plan.zeros[0]
-        first, each = plan.first[k], (grads, wide_out, inputs, wide_in, rows, plan.zeros[0], NO_FLOOR)
+        first, no_bias = plan.first[k], plan.zeros[0]
+        each = (grads, wide_out, inputs, wide_in, rows, no_bias, NO_FLOOR)
         if wide_in == size_in:
             transposed_product(gradient, memory, first, size_in, size_out, wide_in, *each)
         else:
@@ -62,16 +62,13 @@ def backward_pass(memory, plan, gradient, rows):
                 for i in range(size_in):
                     store1(gradient, first + j * size_in + i, load1(memory, weight + j * wide_in + i))
         for n in range(0, wide_out, LANES):
-            store16(memory, plan.target_values[0], column_sums(memory, grads + n, wide_out, rows))
+            store16(memory, plan.bias_sums[0], column_sums(memory, grads + n, wide_out, rows))
             for j in range(min(LANES, size_out - n)):
-                gradient[first + size_out * size_in + n + j] = memory[plan.target_values[0] + j]
+                gradient[first + size_out * size_in + n + j] = memory[plan.bias_sums[0] + j]
         if k:
             below = plan.grads[k]
-            back = plan.backward[k]
-            none = plan.zeros[0]
-            product(
-                memory, memory, below, wide_in, rows, wide_in, grads, wide_out, back, wide_in, size_out, none, NO_FLOOR
-            )
+            factors = (grads, wide_out, plan.backward[k], wide_in, size_out, no_bias, NO_FLOOR)
+            product(memory, memory, below, wide_in, rows, wide_in, *factors)
             for at in range(0, rows * wide_in, LANES):
                 passes = load16(memory, inputs + at) > _ZERO
                 store16(memory, below + at, where(passes, load16(memory, below + at), fill16(_ZERO)))

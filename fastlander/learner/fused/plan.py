@@ -29,6 +29,7 @@ class Plan(NamedTuple):
     grads: np.ndarray  # [R, width]: the loss's derivative by the inputs
     weight_grad: np.ndarray  # [out, in padded]
     target_values: np.ndarray  # int64[1]: [R, values padded]
+    bias_sums: np.ndarray  # int64[1]: [LANES], sums of a bias's gradient
     zeros: np.ndarray  # int64[1]: a row of them, as wide as the widest
 
 
@@ -65,6 +66,7 @@ def make_plan(sizes: tuple[int, ...], rows: int) -> tuple[np.ndarray, int]:
         grads=place(batch),
         weight_grad=place(plain),
         target_values=place(batch[-1:]),
+        bias_sums=place([(1, LANES)]),
         zeros=place([(1, max(widths))]),
     )
     table = np.zeros((len(fields), len(sizes)), np.int64)
@@ -99,6 +101,7 @@ def unpack_plan(table):
         table[11],
         table[12],
         table[13],
+        table[14],
     )
 
 

@@ -1,6 +1,6 @@
-"""The DQN update and the choice of actions as Numba kernels on the flat parameters: the fast path on a CPU.
+"""One DQN update as a kernel: sample, temporal differences, backward pass, Adam, target network.
 
-`DQN.update` is the slow twin. All matrices lie in one float32 array, rows padded to whole vectors with zeros.
+`TorchLearner` is the slow twin. All matrices lie in one float32 array, each row padded with zeros to whole vectors.
 """
 
 from typing import NamedTuple
@@ -8,22 +8,24 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.config import Config
+from fastlander.experience.replay_buffer import Transition
 from fastlander.kernels.jit import inlined, part, uncounted_kernel
 from fastlander.kernels.simd import lane_sum, square_root, where
 from fastlander.kernels.simd_memory import fill16, load16, store16
 from fastlander.kernels.threads import falls_asleep, note_done, takes
 from fastlander.kernels.xoshiro import next_below
+from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_ORDER, MIRROR_SIGNS
 from fastlander.learner.flat_adam import NEGLIGIBLE
 from fastlander.learner.fused.matmul import LANES
 from fastlander.learner.fused.passes import backward_pass, best_action, forward_pass
 from fastlander.learner.fused.plan import pack_plain, pack_transposed, unpack_plan
 
-_ZERO, _ONE, _11 = np.float32(0), np.float32(1), np.uint64(11)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 EPS = np.float32(1e-8)  # Adam's
 
 
-class Numbers(NamedTuple):
-    """The hyperparameters that an update reads."""
+class Hyperparameters(NamedTuple):
+    """The settings of a run that an update reads."""
 
     learning_rate: float
     beta1: float
@@ -38,39 +40,61 @@ class Numbers(NamedTuple):
     mirror_rows: int
 
 
-def numbers_of(config: Config) -> np.ndarray:
-    """A run's Numbers as float64[11]."""
-    numbers = Numbers(
-        learning_rate=config.learning_rate,
-        beta1=config.adam_betas[0],
-        beta2=config.adam_betas[1],
-        max_grad_norm=np.inf if config.max_grad_norm is None else config.max_grad_norm,
-        reward_scale=np.float32(config.reward_scale),
-        tau=np.float32(config.tau),
-        target_update_freq=config.target_update_freq,
-        huber=config.loss == "huber",
-        double_dqn=config.double_dqn,
-        separate_target=config.separate_target,
-        mirror_rows=config.batch_size // 2 if config.mirrors else 0,
+PLAIN_MSE = Hyperparameters(
+    learning_rate=0.0,
+    beta1=0.0,
+    beta2=0.0,
+    max_grad_norm=np.inf,
+    reward_scale=np.float32(1),
+    tau=np.float32(1),
+    target_update_freq=1,
+    huber=False,
+    double_dqn=False,
+    separate_target=False,
+    mirror_rows=0,
+)
+"""The mean squared error of a network that is its own target; Adam's part is not used."""
+
+
+def hyperparameters_of(config: Config) -> np.ndarray:
+    """A run's Hyperparameters as float64[11]."""
+    return pack_hyperparameters(
+        Hyperparameters(
+            learning_rate=config.learning_rate,
+            beta1=config.adam_betas[0],
+            beta2=config.adam_betas[1],
+            max_grad_norm=np.inf if config.max_grad_norm is None else config.max_grad_norm,
+            reward_scale=np.float32(config.reward_scale),
+            tau=np.float32(config.tau),
+            target_update_freq=config.target_update_freq,
+            huber=config.loss == "huber",
+            double_dqn=config.double_dqn,
+            separate_target=config.separate_target,
+            mirror_rows=config.batch_size // 2 if config.mirrors else 0,
+        )
     )
-    return np.array(numbers, np.float64)
+
+
+def pack_hyperparameters(hyperparameters: Hyperparameters) -> np.ndarray:
+    """The fields as float64[11], the form in which kernels take them."""
+    return np.array(hyperparameters, np.float64)
 
 
 @inlined
-def unpack_numbers(numbers):
-    """The Numbers that float64[11] holds."""
-    return Numbers(
-        numbers[0],
-        numbers[1],
-        numbers[2],
-        numbers[3],
-        np.float32(numbers[4]),
-        np.float32(numbers[5]),
-        np.int64(numbers[6]),
-        numbers[7] != 0,
-        numbers[8] != 0,
-        numbers[9] != 0,
-        np.int64(numbers[10]),
+def unpack_hyperparameters(packed):
+    """The Hyperparameters that float64[11] holds."""
+    return Hyperparameters(
+        packed[0],
+        packed[1],
+        packed[2],
+        packed[3],
+        np.float32(packed[4]),
+        np.float32(packed[5]),
+        np.int64(packed[6]),
+        packed[7] != 0,
+        packed[8] != 0,
+        packed[9] != 0,
+        np.int64(packed[10]),
     )
 
 
@@ -84,11 +108,11 @@ def adam(p, g, m, v, step_size, beta1, beta2, root, eps):
 
 
 @part
-def adam_step(flat, gradient, exp_avg, exp_avg_sq, numbers, scale, count):
+def adam_step(flat, gradient, exp_avg, exp_avg_sq, hyper, scale, count):
     """One step of Adam with the gradient times `scale`."""
-    beta1, beta2 = np.float32(numbers.beta1), np.float32(numbers.beta2)
-    step_size = np.float32(numbers.learning_rate / (1 - numbers.beta1**count))
-    root = np.float32(1 / (1 - numbers.beta2**count) ** 0.5)
+    beta1, beta2 = np.float32(hyper.beta1), np.float32(hyper.beta2)
+    step_size = np.float32(hyper.learning_rate / (1 - hyper.beta1**count))
+    root = np.float32(1 / (1 - hyper.beta2**count) ** 0.5)
     whole = len(flat) - len(flat) % LANES
     for i in range(0, whole, LANES):
         g = load16(gradient, i) * scale
@@ -120,22 +144,19 @@ def clip_scale(gradient, max_norm):
     return np.float32(min(1.0, max_norm / (np.sqrt(square) + 1e-6)))
 
 
+_SIGNS, _ORDER, _ACTIONS = np.array(MIRROR_SIGNS, np.float32), np.array(MIRROR_ORDER), np.array(MIRROR_ACTIONS)
+
+
 @inlined
 def read_row(memory, plan, ring, slot, row, mirrored, at):
-    """Copy one stored observation into row `row` of the matrix at `at`, seen in a mirror if `mirrored`."""
+    """Copy one stored observation into row `row` of the matrix at `at`, reflected left to right if `mirrored`."""
     to = at + row * plan.widths[0]
-    for i in range(plan.sizes[0]):
-        memory[to + i] = ring[slot, i]
     if mirrored:
-        for i in (0, 2, 4, 5):
-            memory[to + i] = -memory[to + i]
-        memory[to + 6], memory[to + 7] = memory[to + 7], memory[to + 6]
-
-
-@inlined
-def mirrored_action(action):
-    """The side engines change places."""
-    return 4 - action if action == 1 or action == 3 else action
+        for i in range(len(_ORDER)):
+            memory[to + i] = _SIGNS[i] * ring[slot, _ORDER[i]]
+    else:
+        for i in range(plan.sizes[0]):
+            memory[to + i] = ring[slot, i]
 
 
 class Rows(NamedTuple):
@@ -147,28 +168,28 @@ class Rows(NamedTuple):
 
 
 @part
-def td_gradient(memory, plan, gradient, numbers, batch):
+def td_gradient(memory, plan, gradient, hyper, batch):
     """The gradient of the loss of the temporal differences, for the observations in the plan; the loss."""
     rows, layers, actions = len(batch.action), len(plan.first), plan.sizes[-1]
     values, others, future = plan.inputs[layers], plan.others[layers], plan.target_values[0]
     width = plan.widths[layers]
-    if numbers.double_dqn or not numbers.separate_target:
+    if hyper.double_dqn or not hyper.separate_target:
         forward_pass(memory, plan, plan.forward, plan.bias, plan.others, others, rows)
-    if numbers.separate_target:
+    if hyper.separate_target:
         forward_pass(memory, plan, plan.target_forward, plan.target_bias, plan.others, future, rows)
     else:
         future = others
-    chooser = others if numbers.double_dqn else future
+    chooser = others if hyper.double_dqn else future
     forward_pass(memory, plan, plan.forward, plan.bias, plan.inputs, values, rows)
     loss, grads = np.float64(0), plan.grads[layers]
     for row in range(rows):
         at, action = row * width, batch.action[row]
         best = best_action(memory, chooser + at, actions)
-        wanted = batch.reward[row] * numbers.reward_scale + batch.discount[row] * memory[future + at + best]
+        wanted = batch.reward[row] * hyper.reward_scale + batch.discount[row] * memory[future + at + best]
         error = memory[values + at + action] - wanted
         for n in range(0, width, LANES):
             store16(memory, grads + at + n, fill16(_ZERO))
-        if numbers.huber:
+        if hyper.huber:
             size = abs(error)
             capped = min(size, _ONE)
             loss += np.float64(capped * (size - np.float32(0.5) * capped))
@@ -193,35 +214,25 @@ def mix(old, first, new, start, count, share):
 
 
 @part
-def one_update(memory, plan, vectors, numbers, ring, stored, state, batch, count):
+def one_update(memory, plan, vectors, hyper, ring, stored, state, batch, count):
     """Sample, and make one gradient step; the loss. `count`: this update's number, from 1."""
     flat, gradient, exp_avg, exp_avg_sq, target = vectors
     packed = plan.target_forward[0] - plan.forward[0]
     for row in range(len(batch.action)):
         slot = next_below(state, stored)
-        mirrored = row < numbers.mirror_rows
+        mirrored = row < hyper.mirror_rows
         read_row(memory, plan, ring.obs, slot, row, mirrored, plan.inputs[0])
         read_row(memory, plan, ring.next_obs, slot, row, mirrored, plan.others[0])
-        batch.action[row] = mirrored_action(ring.action[slot]) if mirrored else ring.action[slot]
+        batch.action[row] = _ACTIONS[ring.action[slot]] if mirrored else ring.action[slot]
         batch.reward[row], batch.discount[row] = ring.reward[slot], ring.discount[slot]
     pack_plain(memory, plan, flat)
-    loss = td_gradient(memory, plan, gradient, numbers, batch)
-    adam_step(flat, gradient, exp_avg, exp_avg_sq, numbers, clip_scale(gradient, numbers.max_grad_norm), count)
+    loss = td_gradient(memory, plan, gradient, hyper, batch)
+    adam_step(flat, gradient, exp_avg, exp_avg_sq, hyper, clip_scale(gradient, hyper.max_grad_norm), count)
     pack_transposed(memory, plan, flat, plan.forward, plan.bias)
-    if numbers.separate_target and count % numbers.target_update_freq == 0:
-        mix(target, 0, flat, 0, len(flat), numbers.tau)
-        mix(memory, plan.target_forward[0], memory, plan.forward[0], packed, numbers.tau)
+    if hyper.separate_target and count % hyper.target_update_freq == 0:
+        mix(target, 0, flat, 0, len(flat), hyper.tau)
+        mix(memory, plan.target_forward[0], memory, plan.forward[0], packed, hyper.tau)
     return loss
-
-
-class Ring(NamedTuple):
-    """The arrays of a ReplayBuffer of transitions: float32[maxlen, obs_size], int64[maxlen], float32[maxlen] ..."""
-
-    obs: np.ndarray
-    action: np.ndarray
-    reward: np.ndarray
-    next_obs: np.ndarray
-    discount: np.ndarray
 
 
 # Words of a job, float64[4]: the updates made before, those to make, the transitions stored; the last one's loss.
@@ -240,7 +251,7 @@ def serve_updates(
     exp_avg,
     exp_avg_sq,
     target,
-    numbers,
+    hyperparameters,
     obs,
     action,
     reward,
@@ -253,18 +264,19 @@ def serve_updates(
 ):
     """The updates of `job`, each on a fresh sample, as a serving kernel of `KernelThreads`.
 
-    table, numbers: of make_plan and numbers_of. flat, gradient, exp_avg, exp_avg_sq, target: float32[P]. obs and those
-    after it: the ring. state: uint64[4], the sampling's random stream. batch_...: room for a batch's Rows.
+    table: of `make_plan`. hyperparameters: of `hyperparameters_of`. flat, gradient, exp_avg, exp_avg_sq, target:
+    float32[P]. obs, action, reward, next_obs, discount: the arrays of the ReplayBuffer. state: uint64[4], its random
+    stream. batch_action, batch_reward, batch_discount: room for the Rows of a batch.
     """
     vectors = (flat, gradient, exp_avg, exp_avg_sq, target)
-    ring, batch = Ring(obs, action, reward, next_obs, discount), Rows(batch_action, batch_reward, batch_discount)
+    ring, batch = Transition(obs, action, reward, next_obs, discount), Rows(batch_action, batch_reward, batch_discount)
     looks = 0
     while True:
         if takes(signal):
-            plan, settings = unpack_plan(table), unpack_numbers(numbers)
+            plan, hyper = unpack_plan(table), unpack_hyperparameters(hyperparameters)
             made, stored = np.int64(job[MADE]), np.int64(job[STORED])
             for k in range(np.int64(job[TO_MAKE])):
-                job[LOSS] = one_update(memory, plan, vectors, settings, ring, stored, state, batch, made + k + 1)
+                job[LOSS] = one_update(memory, plan, vectors, hyper, ring, stored, state, batch, made + k + 1)
             note_done(signal)
             looks = 0
         looks += 1
@@ -275,12 +287,12 @@ def serve_updates(
 
 
 @uncounted_kernel
-def batch_gradient(memory, table, numbers, flat, gradient, obs, action, reward, next_obs, discount):
+def batch_gradient(memory, table, hyperparameters, flat, gradient, obs, action, reward, next_obs, discount):
     """The gradient by one batch, float32[B, obs_size] and so on, of a network that is its own target; the loss."""
-    plan, settings = unpack_plan(table), unpack_numbers(numbers)
+    plan, hyper = unpack_plan(table), unpack_hyperparameters(hyperparameters)
     pack_transposed(memory, plan, flat, plan.forward, plan.bias)
     pack_plain(memory, plan, flat)
     for row in range(len(action)):
         read_row(memory, plan, obs, row, row, False, plan.inputs[0])
         read_row(memory, plan, next_obs, row, row, False, plan.others[0])
-    return td_gradient(memory, plan, gradient, settings, Rows(action, reward, discount))
+    return td_gradient(memory, plan, gradient, hyper, Rows(action, reward, discount))
