@@ -11,6 +11,7 @@ from fastlander import Config
 from fastlander.environments import make_vec_env
 from fastlander.training.process import one_torch_thread
 from fastlander.training.run_state import Run
+from fastlander.training.trainer import steps
 
 SIZES = [16, 64, 256, 1024, 4096]
 PER_UPDATE = 32
@@ -31,16 +32,16 @@ def test_trainer(measure, num_envs):
     count = vector_steps(num_envs, 40_000)
     with contextlib.closing(make_vec_env(num_envs=num_envs, max_episode_steps=500)) as env, one_torch_thread():
         run = Run(config, env)
-        steps = run.steps()
+        loop = steps(run)
 
         def work():
             for _ in range(count):
-                next(steps)
+                next(loop)
 
         while len(run.buffer) < 4_000:
-            next(steps)
+            next(loop)
         measure(work, group=group(num_envs), name="fastlander", items=count * num_envs, unit="steps", rounds=5)
-        steps.close()
+        loop.close()
         run.close()
 
 

@@ -17,7 +17,7 @@ _HOME = {
     "LunarLanderVectorEnv": "lander.vector_env",
     "QNetwork": "learner.q_network",
     "ReplayBuffer": "experience.replay_buffer",
-    "Result": "training.run_state",
+    "Result": "training.result",
     "Trainer": "training.trainer",
     "make_vec_env": "environments",
     "replay": "viewing.notebook",

@@ -24,7 +24,7 @@ ORDER = [
     ("lander", "symmetry registration pcg64 game step interface frames vector_env parity"),
     ("", "environments"),
     ("experience", "replay_buffer n_step collector"),
-    ("learner", "q_network flat_adam equations mirror exploration schedules torch_learner"),
+    ("learner", "interface q_network flat_adam equations mirror exploration schedules torch_learner"),
     ("learner.fused", "matmul plan passes policy update learner"),
     ("learner", "dqn agent"),
     ("evaluation", "evaluation scores episodes candidates judge"),

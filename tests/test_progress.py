@@ -49,6 +49,7 @@ def jupyter(monkeypatch):
     ipython = types.ModuleType("IPython")
     ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())
     ipython.display = display
+    ipython.version_info = (9, 0, 0)  # matplotlib asks for it
     monkeypatch.setitem(sys.modules, "IPython", ipython)
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     return pictures

@@ -1,4 +1,4 @@
-"""Policies of one run that compete at its end: averages of the weights."""
+"""`Candidates`: averages of a run's weights that compete at its end."""
 
 from typing import Any, NamedTuple
 
@@ -7,28 +7,29 @@ from torch import Tensor
 from fastlander.config import Config
 from fastlander.learner.schedules import crossings
 
-CHECKPOINTS_FROM = 0.70  # share of the steps
-AVERAGE_FROM = 0.85
-FOLLOW_EVERY, FOLLOW_SHARE = 1_024, 0.03  # steps; of the distance: half of the weight lies in the last 24,000 steps
+CHECKPOINTS_FROM, AVERAGE_FROM = 0.70, 0.85  # shares of the steps of a run
+# The moving average goes FOLLOW_SHARE of the way to the parameters every FOLLOW_EVERY steps, so that half of its weight
+# lies in the last 24,000 steps.
+FOLLOW_EVERY, FOLLOW_SHARE = 1_024, 0.03
 AVERAGE_EVERY = 4_096  # steps
 
 
 class Candidate(NamedTuple):
-    """Parameters that might be the best of the run."""
+    """Parameters that may be the best of the run."""
 
-    timesteps: int  # of the run when they were taken
+    timesteps: int  # of the run at the moment they were taken
     parameters: Tensor  # as `QNetwork.flat`
 
 
 class Candidates:
     """Collects `config.candidates` averages of the parameters over the last 30% of the steps, one over the last 15%.
 
-    The first are checkpoints of an exponential moving average, the other is a plain mean (Polyak and Juditsky 1992).
-    A network that still learns is steadier in its averages than at any moment.
+    The `config.candidates` are taken from an exponential moving average; the one over the last 15% is a plain mean
+    (Polyak and Juditsky 1992). An average is a steadier policy than the parameters at any one moment.
 
     Args:
         config: how many, and over how many steps.
-        flat: the parameters that will change, as `QNetwork.flat`.
+        flat: the parameters that are learned, as `QNetwork.flat`.
     """
 
     def __init__(self, config: Config, flat: Tensor) -> None:
@@ -38,7 +39,7 @@ class Candidates:
         self._kept: list[Candidate] = []
 
     def look(self, before: int, after: int) -> None:
-        """Note the parameters as they are, if the timesteps from `before` to `after` passed a point for that."""
+        """Take the parameters into the averages that are due between the timesteps `before` and `after`."""
         if not self._count or after < CHECKPOINTS_FROM * self._total - 100 * FOLLOW_EVERY:
             return
         if self._follower is None:
@@ -52,7 +53,7 @@ class Candidates:
             self._kept.append(Candidate(after, self._follower.clone()))
 
     def all(self, timesteps: int) -> list[Candidate]:
-        """Every candidate after so many timesteps: at least the parameters as they are."""
+        """Every candidate after so many timesteps. The last one is the parameters as they are now."""
         mean = [Candidate(timesteps, self._mean)] if self._terms else []
         return [*self._kept, *mean, Candidate(timesteps, self._flat.clone())]
 
@@ -71,7 +72,7 @@ class Candidates:
         self._mean, self._terms = state["mean"].to(device), state["terms"]
 
     def _checkpoints_at(self, timesteps: int) -> int:
-        """How many there are after so many timesteps: the last at the end."""
+        """How many are taken in the first `timesteps`; the last one is taken at the end of the run."""
         first = CHECKPOINTS_FROM * self._total
         if timesteps < first:
             return 0

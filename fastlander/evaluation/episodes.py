@@ -10,22 +10,22 @@ from fastlander.environments import find_spec, make_vec_env
 from fastlander.evaluation.evaluation import Evaluation
 from fastlander.kernels.threads import available_processors
 
-MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play at once, for each policy
-MAX_THREADS = 4  # that step them
+MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play side by side for each policy
+MAX_THREADS = 4  # threads that step them
 
 Policy = Callable[[np.ndarray], np.ndarray]
 """float32[N, obs_size] -> int64[N], for any N."""
 
 
 def evaluate(policy: Policy, env: VectorEnv, seeds: list[int]) -> Evaluation:
-    """Play one episode per seed and record each; `evaluate_all` for one policy."""
+    """Play one episode per seed: `evaluate_all` for one policy."""
     return evaluate_all([policy], env, seeds)[0]
 
 
 def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -> list[Evaluation]:
-    """Have each policy play one episode per seed, all side by side, and record each episode.
+    """Play one episode per seed with each policy, side by side.
 
-    Every episode that is begun is finished and counted: stopping at the first E to end would favour short ones.
+    Every episode that is begun is finished and counted. To stop at the first E that end would favour short ones.
 
     Args:
         policies: P of them.
@@ -38,11 +38,11 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
         Evaluation(np.zeros(count), np.zeros(count, np.int64), np.zeros(count), np.zeros(count, bool), np.array(seeds))
         for _ in policies
     ]
-    # Which episode each environment plays; count and above: one too many, not recorded.
+    # Which episode each environment plays. An episode numbered `count` or above is not recorded.
     episode = np.tile(np.arange(n), len(policies))
     begun, left = [n] * len(policies), len(policies) * count
     returns, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
-    # The native lander lets those that have nothing left to play stand still; others have to play on.
+    # Native landers without an episode left stand still. Other environments have to play on.
     rests = hasattr(env, "step_some")
     playing, actions = np.ones(env.num_envs, bool), np.zeros(env.num_envs, np.int64)
     obs, _ = env.reset(seed=seeds[:n] * len(policies))
@@ -78,7 +78,7 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
 def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: int | None = None) -> VectorEnv:
     """Environments for `evaluate_all`, with their own time limit, or the training one where they have none.
 
-    processors: that may be used, which changes no result; None is all there are for this process.
+    processors: how many may be used; this changes no result. None is all that this process may use.
     """
     limit = None if find_spec(config.env_id).max_episode_steps else config.max_episode_steps
     native = config.env_id in LANDER_IDS and config.backend in (None, "native")

@@ -1,4 +1,4 @@
-"""Greedy episodes to returns, with confidence intervals."""
+"""`Evaluation`: returns of greedy episodes, with confidence intervals."""
 
 import dataclasses
 import statistics
@@ -12,13 +12,13 @@ from fastlander.config import LANDER_IDS
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What E episodes came to, in the order of their seeds."""
+    """The outcome of E episodes, in the order of their seeds."""
 
     returns: np.ndarray  # float64[E], sum of rewards
     playtimes: np.ndarray  # int64[E], steps
     last_rewards: np.ndarray  # float64[E], reward of the final step
     terminated: np.ndarray  # bool[E], ended by the environment; False: cut by the time limit
-    seeds: np.ndarray  # int64[E], what each episode was played from
+    seeds: np.ndarray  # int64[E], with which the environment was reset
 
     @property
     def mean(self) -> float:
@@ -53,9 +53,9 @@ class Evaluation:
 
 
 class Judgement(NamedTuple):
-    """One judgement of a greedy policy during a run."""
+    """The evaluation of a greedy policy at some moment of a run."""
 
-    timesteps: int  # of the run when the policy was taken
+    timesteps: int  # of the run at that moment
     evaluation: Evaluation
 
 

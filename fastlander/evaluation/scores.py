@@ -1,4 +1,4 @@
-"""What a run counts: scores and rates."""
+"""`Scores`: the finished training episodes of a run."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ class Scores:
 
     def __init__(self) -> None:
         self.timesteps: list[int] = []
-        """Of the run when each ended."""
+        """Timesteps of the run at the end of each episode."""
         self.scores: list[float] = []
         self.playtimes: list[int] = []
 
@@ -21,7 +21,7 @@ class Scores:
         return len(self.scores)
 
     def add(self, finished: Finished, timesteps: int) -> None:
-        """Append what the vector step ended after which the run had made so many timesteps."""
+        """Append the episodes of one vector step. `timesteps`: those of the run after that step."""
         self.timesteps += [timesteps] * len(finished.scores)
         self.scores += finished.scores
         self.playtimes += finished.playtimes

@@ -1,4 +1,4 @@
-"""n-step returns, folded per environment before they are stored (Sutton 1988; in DQN: Hessel et al. 2018)."""
+"""`NStep`: n-step returns of each environment (Sutton 1988; in DQN: Hessel et al. 2018)."""
 
 import math
 
@@ -12,8 +12,8 @@ from fastlander.validation import InputError
 class NStep:
     """Turns one-step transitions of N environments into n-step ones.
 
-    A transition leaves `fold` once its n rewards are known, or when its episode ends: then everything still waiting
-    leaves with the rewards there are. Nothing crosses an episode's end.
+    `fold` gives a transition as soon as its n rewards are known. When an episode ends, it gives all that still wait,
+    with the rewards that they have. No transition spans two episodes.
 
     Args:
         num_envs: N.
@@ -46,7 +46,7 @@ class NStep:
         terminated: np.ndarray,
         truncated: np.ndarray,
     ) -> Transition:
-        """Take one step of every environment; give the transitions it completes, environment by environment.
+        """Take one step of every environment; the transitions that are complete now, in the order of the environments.
 
         Args:
             obs, next_obs: float32[N, obs_size]; next_obs is the true final observation where an episode ended.

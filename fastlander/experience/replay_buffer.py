@@ -1,4 +1,4 @@
-"""`ReplayBuffer`: collections.deque(maxlen=...) in preallocated arrays, with jitted uniform sampling."""
+"""`ReplayBuffer`: collections.deque(maxlen=...) in preallocated arrays, with uniform sampling in a kernel."""
 
 import collections
 import functools
@@ -14,14 +14,14 @@ from fastlander.kernels.xoshiro import kernel_state, next_below
 from fastlander.validation import Count, InputError, check
 
 Field = tuple[npt.DTypeLike, tuple[int, ...]]
-"""dtype and shape of what one item holds in one field."""
+"""dtype and shape of one item's value in one field."""
 
 
 class Transition(NamedTuple):
-    """What the learner stores and samples; a row of the buffer, or a batch of B rows.
+    """A transition as it is stored, or a batch of B of them.
 
-    `terminated` and `truncated` are folded into `discount`: it is 0 only where the episode truly ended. A truncated
-    episode was merely cut, so its last state still has a future, and the target still bootstraps from it.
+    `discount` stands for `terminated` and `truncated`. It is 0 only where the episode terminated. A truncated episode
+    was cut by a time limit: its last state still has a future, and the target bootstraps from it.
     """
 
     obs: np.ndarray  # float32[B, obs_size]
@@ -176,7 +176,7 @@ class ReplayBuffer(Sequence):
     def sample(self, batch_size: int) -> Any:
         """`batch_size` items drawn uniformly with replacement, as one array [batch_size, *shape] per field.
 
-        The arrays are made once and filled again by the next call. ValueError if the buffer is empty.
+        The next call fills the same arrays again. ValueError if the buffer is empty.
         """
         if not len(self):
             raise InputError("a sample needs at least one item, got an empty buffer")
@@ -186,7 +186,7 @@ class ReplayBuffer(Sequence):
         return self._as_batch()
 
     def get_state(self) -> dict[str, Any]:
-        """What is stored, and the sampling stream, for `set_state`: a copy, in the ring's own order."""
+        """The stored items in the ring's own order, and the sampling stream, for `set_state`: a copy."""
         arrays = {f"arrays.{name}": array[: len(self)].copy() for name, array in self.arrays.items()}
         return {**arrays, "added": self._added, "random_state": self.random_state.copy()}
 
@@ -214,7 +214,7 @@ class ReplayBuffer(Sequence):
 
 
 class FieldView(Sequence):
-    """One field of a buffer as a sequence, oldest first; it follows the buffer as that changes."""
+    """One field of a buffer as a sequence, oldest first. It changes with the buffer."""
 
     def __init__(self, buffer: ReplayBuffer, name: str) -> None:
         if name not in buffer.arrays:
@@ -229,7 +229,7 @@ class FieldView(Sequence):
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
-            raise ValueError("the items of a ring are copied to stand in order: copy=False cannot be had")
+            raise ValueError("copy must be None or True: the items of a ring are copied to bring them in order")
         return self._buffer.chronological(self._name).astype(dtype or self._buffer.arrays[self._name].dtype, copy=False)
 
 

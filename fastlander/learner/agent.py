@@ -1,4 +1,4 @@
-"""`Agent`: the lecture's agent, attribute for attribute, on a ring buffer and hand-written passes."""
+"""`Agent`: the lecture's agent with the same attributes, on a ring buffer and hand-written passes."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ BUFFER_SIZE = 5_000
 
 
 class Spaces(NamedTuple):
-    """What an Agent reads of an environment."""
+    """The part of an environment that an Agent reads."""
 
     observation_space: gym.Space
     action_space: gym.Space
@@ -30,7 +30,7 @@ class Agent:
     The loop, step by step: `act` reads `current_state` and sets `action`; the caller steps the environment and sets
     `next_state`, `reward` and `terminated`; `save_experience` stores the five; `learn` makes one update once
     `buffer_size` experiences have been stored. `q_net`, `optimizer`, `eps` and `batch_size` may be assigned at any
-    time: any torch module and optimizer will do, `QNetwork` being the fast one.
+    time. Any torch module and optimizer will do; `QNetwork` and `FlatAdam` are fast.
 
     Args:
         env: a Gymnasium environment with flat Box observations and Discrete actions (only its spaces are read).

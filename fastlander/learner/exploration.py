@@ -1,4 +1,4 @@
-"""The epsilon-greedy choice, and how much each environment explores."""
+"""Epsilon-greedy actions, and how much each environment explores."""
 
 import numpy as np
 

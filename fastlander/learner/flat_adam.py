@@ -1,4 +1,4 @@
-"""`FlatAdam`: torch.optim.Adam for a QNetwork, one kernel over the flat parameters where that is the same thing."""
+"""`FlatAdam`: torch.optim.Adam for a QNetwork, by one kernel over the flat parameters where the result is the same."""
 
 import inspect
 from collections.abc import Callable
@@ -13,20 +13,20 @@ from fastlander.learner.q_network import QNetwork
 _PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "capturable": False, "differentiable": False}
 
 NEGLIGIBLE = np.float32(1e-30)
-"""Moments below it become 0, far too small beside Adam's eps (1e-8) to move anything.
+"""Moments below this become 0. Beside Adam's eps (1e-8) they are too small to move a parameter.
 
-Those of a dead unit would shrink for ever, and processors are slow with the subnormal numbers at the end: with them an
-update took up to twice as long.
+The moments of a dead unit shrink at every step until they are subnormal numbers, with which processors are slow: an
+update took up to twice as long with them.
 """
 
 
 class FlatAdam(torch.optim.Adam):
     """Adam (Kingma and Ba 2015) on the parameters of one QNetwork.
 
-    To its users it is torch.optim.Adam: learning rate and betas are read from `param_groups` at every step, and the
-    state holds "step", "exp_avg" and "exp_avg_sq" for each parameter. They are views of whole vectors, so where all
-    gradients are the network's own `flat_grad`, a step is one pass over memory. Everywhere else (another device,
-    gradients of autograd, options beyond plain Adam, a state that was loaded) torch's own step runs on that state.
+    It is used as torch.optim.Adam is: learning rate and betas are read from `param_groups` at every step, and the state
+    holds "step", "exp_avg" and "exp_avg_sq" for each parameter. These are views of whole vectors. Where all gradients
+    are the network's own `flat_grad`, a step is one pass over memory. In all other cases (another device, gradients of
+    autograd, options beyond plain Adam, a loaded state) torch's own step runs on the same state.
 
     Args:
         q_network: whose parameters to move.
@@ -35,13 +35,14 @@ class FlatAdam(torch.optim.Adam):
     """
 
     def __init__(self, q_network: QNetwork, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
-        on_gpu = q_network.flat.device.type == "cuda"  # where a CUDA graph is to capture the step, lr being a tensor
+        # On a GPU a CUDA graph captures the step, which needs lr as a tensor.
+        on_gpu = q_network.flat.device.type == "cuda"
         rate = torch.tensor(lr, device=q_network.flat.device) if on_gpu else lr
         super().__init__(q_network.parameters(), lr=rate, betas=betas, fused=True, capturable=on_gpu)
         self._parameters = self.param_groups[0]["params"]
         self._gradients = q_network.grads
         vectors = [q_network.flat, q_network.flat_grad, *(torch.zeros_like(q_network.flat) for _ in range(2))]
-        # As torch keeps it: a float32 number for each parameter, on the parameter's device.
+        # torch counts the steps of each parameter, as a float32 number on the parameter's device.
         self._steps = torch.zeros(len(self._parameters), dtype=torch.float32, device=q_network.flat.device)
         moments = zip(q_network.views(vectors[2]), q_network.views(vectors[3]), strict=True)
         for parameter, step, (exp_avg, exp_avg_sq) in zip(self._parameters, self._steps, moments, strict=True):
@@ -52,11 +53,11 @@ class FlatAdam(torch.optim.Adam):
         self._addresses = [parameter.data_ptr() for parameter in self._parameters]
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch.optim.Optimizer, without the wrapper around it that imports torch's compiler (a second)."""
+        """As torch.optim.Optimizer. Its wrapper is left out: it would import torch's compiler, which takes a second."""
         inspect.unwrap(torch.optim.Optimizer.add_param_group)(self, param_group)
 
     def set_learning_rate(self, lr: float) -> None:
-        """Another step size from now on, for what a CUDA graph has captured too."""
+        """Set the step size, also for a step that a CUDA graph has captured."""
         for group in self.param_groups:
             if isinstance(group["lr"], torch.Tensor):
                 group["lr"].fill_(lr)
@@ -92,7 +93,7 @@ class FlatAdam(torch.optim.Adam):
         self._step_array += steps
 
     def flat_step(self) -> bool:
-        """One step by the flat kernel if that is what `step` would do; whether it was."""
+        """Make one step by the flat kernel where its result is that of `step`; whether it was made."""
         if self._arrays is None or not self._is_flat():
             return False
         group = self.param_groups[0]
@@ -105,7 +106,7 @@ class FlatAdam(torch.optim.Adam):
         return True
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One update from the parameters' gradients, as torch.optim.Adam makes it."""
+        """One step from the parameters' gradients, as torch.optim.Adam makes it."""
         if closure is None and self.flat_step():
             return None
         return super().step(closure)
@@ -119,12 +120,12 @@ class FlatAdam(torch.optim.Adam):
             parameter.grad = None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As torch.optim.Optimizer; the loaded state is no longer one vector, so torch's own step goes on with it."""
+        """As torch.optim.Optimizer. The loaded state is no longer one vector, so torch's own step runs from then on."""
         super().load_state_dict(state_dict)
         self._arrays = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # A copy or an unpickled optimizer: its state is no longer one vector either.
+        # The state of a copied or unpickled optimizer is no longer one vector.
         super().__setstate__(state)
         self._arrays = None
 

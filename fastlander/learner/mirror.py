@@ -1,4 +1,4 @@
-"""The lander in a mirror, left and right exchanged: its transitions, and networks that look both ways."""
+"""Left and right exchanged: mirrored transitions, and networks that see the lander and its mirror image."""
 
 import functools
 
@@ -10,20 +10,20 @@ from fastlander.learner.q_network import QNetwork
 
 
 def mirror(obs: Tensor, action: Tensor, next_obs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same transitions of a lander seen in a mirror, left and right exchanged: [B, 8], [B], [B, 8] -> the same."""
+    """The transitions with left and right exchanged: [B, 8], [B], [B, 8] -> [B, 8], [B], [B, 8]."""
     signs, order, actions = _mirror_constants(obs.device, obs.dtype)
     return obs[:, order] * signs, actions[action], next_obs[:, order] * signs
 
 
 @functools.cache
 def _mirror_constants(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Made once for each device: a CUDA graph cannot capture a copy from the host."""
+    """The constants of `symmetry` as tensors, made once per device: a CUDA graph captures no copy from the host."""
     signs = torch.tensor(MIRROR_SIGNS, dtype=dtype, device=device)
     return signs, torch.tensor(MIRROR_ORDER, device=device), torch.tensor(MIRROR_ACTIONS, device=device)
 
 
 def mirror_first(rows: int, *transitions: Tensor) -> tuple[Tensor, ...]:
-    """Mirror the first `rows` of (obs, action, next_obs): a random subset, as the rows were drawn independently."""
+    """Mirror the first `rows` of (obs, action, next_obs). They are a random subset: rows are drawn independently."""
     mirrored = mirror(*(tensor[:rows] for tensor in transitions))
     return tuple(torch.cat((new, old[rows:])) for new, old in zip(mirrored, transitions, strict=True))
 
@@ -32,8 +32,8 @@ def mirror_first(rows: int, *transitions: Tensor) -> tuple[Tensor, ...]:
 def both_ways(q_network: QNetwork) -> QNetwork:
     """A plain network, twice as wide, whose values are the mean of Q(s) and the mirrored Q(mirror(s)).
 
-    One half of its hidden units sees the lander, the other half sees it in the mirror; each half is the given network,
-    and the last layer takes the mean of what they say.
+    Each half of its hidden units is the given network: one half sees the lander, the other half its mirror image. The
+    last layer takes the mean of their values.
     """
     obs_size, *hidden_sizes, num_actions = q_network.sizes
     wide = QNetwork.blank([obs_size, *(2 * size for size in hidden_sizes), num_actions])

@@ -16,14 +16,14 @@ class QNetwork(nn.Sequential):
 
     An ordinary Sequential (its state_dict has the lecture's keys, "0.weight", "0.bias", "2.weight", ...), except that
     every parameter is a view of `flat` and every gradient from `backward_pass` a view of `flat_grad`. An optimizer, a
-    target network or a kernel can therefore treat the whole network as one vector.
+    target network or a kernel can so treat the whole network as one vector.
 
     Args:
         obs_size: numbers per observation.
         num_actions: values given.
         hidden_sizes: widths of the hidden layers.
-        generator: random stream of the initial weights (torch.nn.Linear's own distribution); None is torch's global
-            one, and then `torch.manual_seed` gives the weights it would give the plain Sequential.
+        generator: random stream of the initial weights, which have torch.nn.Linear's own distribution. None is torch's
+            global stream: after `torch.manual_seed` the weights are those of the lecture's Sequential.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class QNetwork(nn.Sequential):
 
     @classmethod
     def blank(cls, sizes: Sequence[int]) -> Self:
-        """A network of these `sizes` whose weights are to be replaced: no global random stream is drawn from."""
+        """A network of these `sizes` for weights that come later. No global random stream is drawn from."""
         return cls(sizes[0], sizes[-1], sizes[1:-1], generator=torch.Generator())
 
     def greedy(self, obs: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ class QNetwork(nn.Sequential):
     def greedy_one(self, obs: np.ndarray) -> int:
         """The action of the highest value for one observation [obs_size]; for a network on the CPU.
 
-        NumPy on the same memory: for a single row most of torch's time goes into being called.
+        It uses NumPy on the same memory: for one row, the overhead of torch's calls is most of the time.
         """
         values = obs
         last = len(self._arrays) - 1
@@ -112,10 +112,10 @@ class QNetwork(nn.Sequential):
             parameter.grad = grad
 
     def is_plain(self) -> bool:
-        """Whether the hand-written passes compute what calling the module would.
+        """Whether the hand-written passes compute the same as a call of the module.
 
-        False once somebody has replaced a layer or a parameter's storage, frozen a parameter, added a hook, or left a
-        gradient to accumulate on.
+        They do not after somebody has replaced a layer or a parameter's storage, frozen a parameter, added a hook, or
+        left a gradient in place, to which autograd would add.
         """
         modules = tuple(self._modules.values())
         if modules != self._modules_in_order or any(m._forward_hooks or m._forward_pre_hooks for m in (self, *modules)):
@@ -131,7 +131,7 @@ class QNetwork(nn.Sequential):
         return nn.Sequential(*list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # Module.to, .double and the like replace every parameter on its own.
+        # Module.to and Module.double replace the parameters one by one.
         super()._apply(fn, recurse)
         self.flatten()
         return self
@@ -189,8 +189,8 @@ def backward_pass(
 
 
 def _linear(size_in: int, size_out: int, generator: torch.Generator | None) -> nn.Linear:
-    """A torch.nn.Linear initialised as torch does (He et al. 2015, a = sqrt 5), from a stream of our own."""
-    # Made without memory, it draws nothing from torch's global stream. (skip_init would import sympy: 0.3 s.)
+    """A torch.nn.Linear with torch's own initialisation (He et al. 2015, a = sqrt 5), drawn from `generator`."""
+    # On the meta device nothing is drawn from torch's global stream. (skip_init would import sympy, which takes 0.3 s.)
     linear = nn.Linear(size_in, size_out, device="meta")
     linear.weight = nn.Parameter(torch.empty(size_out, size_in))
     linear.bias = nn.Parameter(torch.empty(size_out))

@@ -1,10 +1,10 @@
-"""What changes with the progress of a run: how much it explores, how far an update goes."""
+"""What changes in the course of a run: epsilon and the learning rate."""
 
 from fastlander.config import Config
 
 
 def epsilon_at(config: Config, timesteps: int, episodes: int) -> float:
-    """The share of random actions after so many timesteps and finished episodes, by the configured schedule."""
+    """Epsilon after so many timesteps and finished episodes, by the configured schedule."""
     if config.epsilon_schedule == "per-episode":
         return max(config.epsilon_end, config.epsilon_start * config.epsilon_decay**episodes)
     if timesteps >= config.epsilon_timesteps:

@@ -13,13 +13,13 @@ from fastlander.learner.mirror import mirror_first
 from fastlander.learner.q_network import QNetwork, forward_pass
 
 WARM_UPS = 3
-"""Updates that CUDA makes before it captures one, as torch.cuda.graph wants it."""
+"""Updates before one is captured as a graph; torch.cuda.graph asks for a few."""
 
 
 class TorchLearner:
-    """Learns for a `DQN` in torch operations: what the fused kernels are compared with, and the learner on a GPU.
+    """The `Learner` in torch operations: the learner on a GPU, and what the fused kernels are compared with.
 
-    An update is some eighty small operations, and launching each takes a GPU longer than computing it. So from the
+    An update is about eighty small operations, and a GPU takes longer to launch each than to compute it. So from the
     fourth update on, CUDA launches all of them at once as a graph, on the same memory.
 
     Args:
@@ -103,7 +103,7 @@ class TorchLearner:
         return self._graph_loss
 
     def _step(self) -> Tensor:
-        """The gradient step on the batch in memory, without a look at any value: the loss, a tensor []."""
+        """The gradient step on the batch in memory; the loss, a tensor []. It reads no value back from the device."""
         config, layers = self._config, self._q_network.layers()
         obs, action, reward, next_obs, discount = self._batch
         if self._mirror_rows:

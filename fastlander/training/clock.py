@@ -1,4 +1,4 @@
-"""Seconds of a run, and its steps per second."""
+"""`Clock`: seconds of a run, and its steps per second."""
 
 import contextlib
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class Clock:
-    """Seconds since the run began, and steps per second between two looks."""
+    """Seconds since the run began, and steps per second between two calls of `rate`."""
 
     def __init__(self) -> None:
         self._start = self._last = time.perf_counter()
@@ -17,13 +17,13 @@ class Clock:
         return time.perf_counter() - self._start
 
     def go_on(self, seconds: float, timesteps: int) -> None:
-        """Count on from where another clock had come."""
+        """Take over the seconds and timesteps of another clock."""
         self._last = time.perf_counter()
         self._start, self._timesteps = self._last - seconds, timesteps
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Leave the seconds that the body takes out of the next `rate`."""
+        """The seconds that the body takes do not count in the next `rate`."""
         began = time.perf_counter()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Several seeds at once: `train_seeds` trains an agent per seed, side by side, and says how much the seed matters."""
+"""`train_seeds`: an agent per seed, several at a time, and statistics over the seeds."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -31,16 +31,16 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Seeds:
-    """What the runs of several seeds came to, in the order of the seeds."""
+    """The outcomes of several seeds, in the order of the seeds."""
 
     results: dict[int, Result]
-    """By seed; one that failed or was not begun has none."""
+    """By seed. A seed that failed or was not begun has none."""
     failed: dict[int, RunFailed]
-    """What stopped the others."""
+    """By seed: why it failed."""
     interrupted: bool
     """Whether Ctrl-C ended it."""
     seconds: float
-    """Wall clock of all together."""
+    """Wall clock of the whole."""
     output_dir: Path
     """Holds seeds.csv and a run directory per seed."""
 
@@ -82,7 +82,7 @@ def train_seeds(
 ) -> Seeds:
     """Train `count` agents with the seeds from `config.seed` on, one per processor at a time.
 
-    Each gives what it would give alone. Ctrl-C ends the runs that are under way as it ends a single one.
+    Each run has the result that it would have alone. Ctrl-C ends the open runs as it ends a single one.
 
     Args:
         config: the settings; `output_dir` becomes the parent of the run directories.

@@ -1,4 +1,4 @@
-"""What a run changes in its process for as long as it lasts: torch's threads, and what Ctrl-C does."""
+"""What a run changes in its process while it lasts: torch's threads, and what Ctrl-C does."""
 
 import contextlib
 import signal
@@ -10,7 +10,7 @@ import torch
 
 @contextlib.contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """One thread for torch's operators: networks this small run slower on more, and sums must not depend on them."""
+    """Have torch use one thread: small networks are slower on several, and the order of sums would depend on them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -21,9 +21,9 @@ def one_torch_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets, instead of stopping in the middle of a step; a second one stops at once.
+    """An event that is set by the first Ctrl-C, so that the run ends after a whole step. A second Ctrl-C stops at once.
 
-    Outside of the main thread, where no signal arrives, the event is never set.
+    Signals arrive in the main thread only: in another one the event is never set.
     """
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():

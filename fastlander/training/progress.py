@@ -1,4 +1,4 @@
-"""How a run shows how it goes: a live display on a terminal, a live curve in Jupyter, the lecture's lines elsewhere."""
+"""How a run shows its progress: a bar on a terminal, a live curve in Jupyter, the lecture's lines elsewhere."""
 
 import io
 import sys
@@ -12,11 +12,11 @@ from fastlander.config import Config
 from fastlander.storage.tables import MetricsRow
 
 REDRAW_SHARE = 0.1
-"""Of the time, that drawing the live curve may take."""
+"""Share of the time that drawing the live curve may take."""
 
 
 class ProgressDisplay:
-    """Shows nothing but warnings; `progress_display` chooses one that shows more. A context manager."""
+    """Shows only warnings; a context manager. `progress_display` chooses a display that shows more."""
 
     def __enter__(self) -> Self:
         return self
@@ -25,18 +25,18 @@ class ProgressDisplay:
         return None
 
     def show(self, row: MetricsRow) -> None:
-        """Show a log point."""
+        """Show a row of metrics."""
 
     def say(self, line: str) -> None:
         """Print a line."""
 
     def warn(self, line: str) -> None:
-        """Say what went wrong, also with `--no-progress`."""
+        """Print what went wrong. This is shown with `--no-progress` too."""
         print(f"fastlander: {line}", file=sys.stderr, flush=True)
 
 
 def progress_display(config: Config) -> ProgressDisplay:
-    """What suits the place that a run with these settings shows itself in."""
+    """The display for where this process runs: a terminal, a notebook or neither."""
     if not config.progress:
         return ProgressDisplay()
     if in_jupyter():
@@ -46,14 +46,14 @@ def progress_display(config: Config) -> ProgressDisplay:
 
 
 def in_jupyter() -> bool:
-    """Whether this is a kernel of a notebook, whose output cells show pictures."""
+    """Whether this is the kernel of a notebook, which can show pictures."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None
 
 
 class LectureLines(ProgressDisplay):
-    """The lecture's line for every log point."""
+    """The lecture's line for every row of metrics."""
 
     def show(self, row: MetricsRow) -> None:
         """Print it."""
@@ -96,12 +96,12 @@ class LiveBar(ProgressDisplay):
         self._live.console.print(line, highlight=False)
 
     def warn(self, line: str) -> None:
-        """Say it above the bar."""
+        """Print it above the bar."""
         self.say(line)
 
 
 class LiveCurve(ProgressDisplay):
-    """The learning curve in a notebook's output cell, drawn by matplotlib anew while the run goes on."""
+    """The learning curve in a notebook's output cell, drawn again and again by matplotlib."""
 
     def __init__(self, config: Config) -> None:
         self._title = f"{config.env_id}, seed {config.seed}"

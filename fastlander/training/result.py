@@ -1,4 +1,4 @@
-"""`Result`: what a run came to."""
+"""`Result`: the outcome of a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,14 @@ from fastlander.learner.agent import Agent
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to."""
+    """The outcome of a run."""
 
     agent: Agent
-    """Carries the policy as `q_net`, and `scores`, `playtimes`, `n_episode`, `n_experiences` and `eps`."""
+    """Its `q_net` is the policy; it has `scores`, `playtimes`, `n_episode`, `n_experiences` and `eps` of the run."""
     solved: bool
-    """Whether it stopped because it was solved (`Config.solved_by`), or the policy chosen at its end is."""
+    """Whether the run ended by being solved (`Config.solved_by`), or the policy chosen at its end is good enough."""
     interrupted: bool
-    """Whether it stopped on Ctrl-C."""
+    """Whether the run ended by Ctrl-C."""
     timesteps: int
     """Training steps, over all environments."""
     updates: int

@@ -146,7 +146,7 @@ class FusedLearner:
 
 
 class BatchGradient:
-    """The mean squared error's gradient by a batch, for a QNetwork that is its own target, as the lecture has it.
+    """The gradient of the lecture's loss: the mean squared error of a QNetwork that is its own target.
 
     Args:
         q_network: on the CPU; its `flat_grad` is written.
@@ -165,6 +165,6 @@ class BatchGradient:
         return q_network is self.q_network and q_network.flat is self._flat and rows == self.rows
 
     def write(self, *batch: np.ndarray) -> None:
-        """obs, action, reward, next_obs, discount: the gradient into `flat_grad`, and to every parameter."""
+        """Write the gradient by a batch (obs, action, reward, next_obs, discount) into `flat_grad` and every `grad`."""
         batch_gradient(self._memory, self._table, self._hyperparameters, *self._arrays, *batch)
         self.q_network.show_gradients()

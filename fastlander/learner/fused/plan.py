@@ -1,4 +1,4 @@
-"""Where the fused kernels keep a network's matrices: one float32 array, each row padded to whole vectors with zeros."""
+"""`Plan`: where the fused kernels keep a network's matrices in one float32 array."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,11 @@ from fastlander.learner.fused.matmul import LANES, padded
 
 
 class Plan(NamedTuple):
-    """Where the matrices of a network with L layers and R rows of batch start; int64[L] or int64[L + 1] each.
+    """Where the matrices of a network with L layers and a batch of R rows start; int64[L] or int64[L + 1] each.
 
-    sizes, widths: of the observation, the hidden layers and the values, as they are and padded. first: where a layer's
-    weight [out, in] starts in the flat parameters; its bias [out] follows.
+    Every row is padded with zeros to whole vectors. sizes: numbers per observation, widths of the hidden layers, number
+    of values. widths: the same, padded. first: where a layer's weight [out, in] starts in the flat parameters; its bias
+    [out] follows.
     """
 
     sizes: np.ndarray
@@ -21,16 +22,16 @@ class Plan(NamedTuple):
     first: np.ndarray
     forward: np.ndarray  # the weight transposed, [in, out padded]
     bias: np.ndarray  # [out padded]
-    target_forward: np.ndarray  # the target network's follow in the same order
-    target_bias: np.ndarray
+    target_forward: np.ndarray  # forward of the target network
+    target_bias: np.ndarray  # bias of the target network
     backward: np.ndarray  # the weight, [out, in padded]
     inputs: np.ndarray  # [R, width]: the observations, each layer's output, the values
     others: np.ndarray  # the same for the next observations
-    grads: np.ndarray  # [R, width]: the loss's derivative by the inputs
+    grads: np.ndarray  # [R, width]: the derivative of the loss by the inputs
     weight_grad: np.ndarray  # [out, in padded]
     target_values: np.ndarray  # int64[1]: [R, values padded]
     bias_sums: np.ndarray  # int64[1]: [LANES], sums of a bias's gradient
-    zeros: np.ndarray  # int64[1]: a row of them, as wide as the widest
+    zeros: np.ndarray  # int64[1]: [the widest width], zeros
 
 
 def make_plan(sizes: tuple[int, ...], rows: int) -> tuple[np.ndarray, int]:
@@ -76,7 +77,7 @@ def make_plan(sizes: tuple[int, ...], rows: int) -> tuple[np.ndarray, int]:
 
 
 def make_memory(size: int) -> np.ndarray:
-    """float32[size] of zeros that starts where a vector register's worth of memory does."""
+    """float32[size] of zeros, aligned to a vector of sixteen."""
     room = np.zeros(size + LANES, np.float32)
     start = -room.ctypes.data % (4 * LANES) // 4
     return room[start : start + size]

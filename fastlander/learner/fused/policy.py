@@ -15,7 +15,7 @@ _11 = np.uint64(11)
 
 @uncounted_kernel
 def pack(memory, table, flat, target):
-    """Copy parameters that were changed elsewhere to where the kernels read them."""
+    """Copy parameters, float32[P], to where the kernels read them."""
     plan = unpack_plan(table)
     pack_transposed(memory, plan, flat, plan.forward, plan.bias)
     pack_transposed(memory, plan, target, plan.target_forward, plan.target_bias)
@@ -51,7 +51,7 @@ class FusedPolicy:
     def __init__(self, sizes: tuple[int, ...]) -> None:
         self._sizes, self._no_coins = sizes, np.zeros(4, np.uint64)
         self._fit(1)
-        # Of any plan for these sizes: the weights that a forward pass reads come first, the biases behind them.
+        # In every plan for these sizes, what a forward pass reads comes first: the weights, then the biases.
         self._packed = int(Plan(*self._table).target_forward[0])
 
     @classmethod
@@ -62,11 +62,11 @@ class FusedPolicy:
         return policy
 
     def load(self, flat: np.ndarray) -> None:
-        """Act from now on by these parameters, float32[P] as `QNetwork.flat`; they are copied."""
+        """Act by these parameters, float32[P] as `QNetwork.flat`, from now on. They are copied."""
         pack(self._memory, self._table, flat, flat)
 
     def load_packed(self, memory: np.ndarray) -> None:
-        """`load` of parameters that lie packed in the memory of a plan for another number of rows."""
+        """`load`, of parameters that are packed in the memory of another plan for the same sizes."""
         self._memory[: self._packed] = memory[: self._packed]
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray, state: np.ndarray) -> np.ndarray:

@@ -160,7 +160,7 @@ def read_row(memory, plan, ring, slot, row, mirrored, at):
 
 
 class Rows(NamedTuple):
-    """What a batch holds beside its observations: int64[B], float32[B], float32[B] (gamma**k, 0 where terminated)."""
+    """The part of a batch that is no observation: int64[B], float32[B], float32[B] (gamma**k, 0 where terminated)."""
 
     action: np.ndarray
     reward: np.ndarray
@@ -169,7 +169,7 @@ class Rows(NamedTuple):
 
 @part
 def td_gradient(memory, plan, gradient, hyper, batch):
-    """The gradient of the loss of the temporal differences, for the observations in the plan; the loss."""
+    """The gradient of the temporal differences' loss, for the observations that the plan holds; the loss."""
     rows, layers, actions = len(batch.action), len(plan.first), plan.sizes[-1]
     values, others, future = plan.inputs[layers], plan.others[layers], plan.target_values[0]
     width = plan.widths[layers]
@@ -215,7 +215,7 @@ def mix(old, first, new, start, count, share):
 
 @part
 def one_update(memory, plan, vectors, hyper, ring, stored, state, batch, count):
-    """Sample, and make one gradient step; the loss. `count`: this update's number, from 1."""
+    """Sample a batch and make one gradient step; the loss. `count`: number of this update, from 1."""
     flat, gradient, exp_avg, exp_avg_sq, target = vectors
     packed = plan.target_forward[0] - plan.forward[0]
     for row in range(len(batch.action)):
@@ -235,7 +235,7 @@ def one_update(memory, plan, vectors, hyper, ring, stored, state, batch, count):
     return loss
 
 
-# Words of a job, float64[4]: the updates made before, those to make, the transitions stored; the last one's loss.
+# Words of a job, float64[4]: updates made before, updates to make, transitions stored, loss of the last update.
 MADE, TO_MAKE, STORED, LOSS = 0, 1, 2, 3
 
 
