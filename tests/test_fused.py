@@ -228,6 +228,20 @@ def test_acting_follows_the_parameters_whoever_changes_them():
     assert len(seen) >= 5
 
 
+def test_learning_follows_an_update_in_torch():
+    """`update` steps by the optimizer's kernel, of which torch's counts of changes know nothing."""
+    dqn, buffer = DQN(Config(batch_size=32)), filled_buffer()
+    for step in range(5):
+        dqn.update(random_batch(seed=step))
+        twin = DQN(dqn.config)
+        twin.set_state(dqn.get_state())
+        for one in (dqn, twin):
+            one.learn(filled_buffer(seed=step), 2)
+        assert torch.equal(dqn.q_network.flat, twin.q_network.flat)
+    dqn.learn(buffer, 1)
+    assert dqn.optimizer.steps == dqn.updates == 16
+
+
 def test_each_lander_has_its_own_coin():
     dqn = DQN(Config())
     obs = np.tile(np.random.default_rng(0).standard_normal(8, dtype=np.float32), (4000, 1))

@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 # Reading order: folders, and the files in each. A module may import those above it and none below. Files at the top
 # stand where what they import allows: settings and checks first, the commands last.
 ORDER = [
-    ("", "version validation config streams arguments"),
+    ("", "version validation config streams states arguments"),
     ("kernels", "part_compiler jit xoshiro simd simd_memory atomics threads compile_notice"),
     (
         "physics",

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from fastlander.config import Config
 from fastlander.learner.schedules import crossings
+from fastlander.states import Weights, Whole, Wholes, check_state
 
 CHECKPOINTS_FROM, AVERAGE_FROM = 0.70, 0.85  # shares of the steps of a run
 # The moving average goes FOLLOW_SHARE of the way to the parameters every FOLLOW_EVERY steps, so that half of its weight
@@ -65,7 +66,16 @@ class Candidates:
         return {**follower, **kept, "mean": self._mean.cpu().clone(), "terms": self._terms, "kept_at": times}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
+        """Go on from what `get_state` gave.
+
+        Raises:
+            ValueError: another state; nothing is changed then.
+        """
+        weights = Weights(len(self._flat))
+        kept = [name for name in state if name.startswith("kept.")] if isinstance(state, dict) else []
+        form = {f"kept.{k}": weights for k in range(len(kept))} | {"mean": weights, "terms": Whole()}
+        form |= {"kept_at": Wholes(len(kept))} | ({"follower": weights} if "follower" in state else {})
+        check_state("candidates", state, form)
         device = self._flat.device
         self._follower = state["follower"].to(device) if "follower" in state else None
         self._kept = [Candidate(after, state[f"kept.{k}"].to(device)) for k, after in enumerate(state["kept_at"])]

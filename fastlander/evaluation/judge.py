@@ -16,7 +16,9 @@ from fastlander.evaluation.episodes import evaluate, evaluate_all, make_eval_env
 from fastlander.evaluation.evaluation import Evaluation, Judgement, pooled
 from fastlander.evaluation.scores import WINDOW, Scores
 from fastlander.learner.dqn import DQN
+from fastlander.states import Array, Form, NumPyStream, Real, Weights, Whole, check_state
 from fastlander.streams import draw_seeds, spawn_streams
+from fastlander.validation import InputError
 
 GATE_WINDOW = 50
 """Training episodes whose mean score opens the gate to greedy judging."""
@@ -158,7 +160,14 @@ class Judge:
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
+        """Go on from what `get_state` gave.
+
+        Raises:
+            ValueError: another state; nothing is changed then.
+        """
+        check_state("judge", state, self.state_form(state))
+        if "episodes" in state and state["episodes"].sum() != len(state["evaluations"]["returns"]):
+            raise InputError("the state of the judge must have as many evaluations as episodes, got other numbers")
         self._rng.bit_generator.state = state["rng"]
         self._judged_at, self._last_mean, self.kept = state["judged_at"], state["last_mean"], state["kept"]
         self.judgements = []
@@ -169,6 +178,26 @@ class Judge:
                 self.judgements.append(Judgement(timesteps, Evaluation(*parts)))
         if "best_parameters" in state:
             self.best_parameters = state["best_parameters"].to(self.dqn.device)
+
+    def state_form(self, state: Any) -> Form:
+        """What `set_state` takes, for as many judgements as `state` says that it holds."""
+        last_mean, kept = (state.get(name) if isinstance(state, dict) else None for name in ("last_mean", "kept"))
+        form: Form = {"rng": NumPyStream(), "judged_at": Whole(), "last_mean": None, "kept": None}
+        if last_mean is not None:
+            form["last_mean"] = Real(nan=True)
+        if isinstance(state, dict) and "episodes" in state:
+            form |= {"timesteps": Array(np.int64, ("J",), low=0), "episodes": Array(np.int64, ("J",), low=1)}
+            form["evaluations"] = {
+                "returns": Array(np.float64, ("E",)),
+                "playtimes": Array(np.int64, ("E",), low=0),
+                "last_rewards": Array(np.float64, ("E",)),
+                "terminated": Array(np.bool_, ("E",)),
+                "seeds": Array(np.int64, ("E",), low=0),
+            }
+        if kept is not None:
+            judgements = np.size(state.get("episodes", ()))
+            form |= {"kept": Whole(high=judgements - 1), "best_parameters": Weights(len(self.dqn.q_network.flat))}
+        return form
 
     def close(self) -> None:
         """Close the environments in which policies were judged."""

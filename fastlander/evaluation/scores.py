@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastlander.experience.collector import Finished
+from fastlander.states import Array, check_state
 
 WINDOW = 100
 """Episodes in a running mean, as in the lecture."""
@@ -43,6 +44,16 @@ class Scores:
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `get_state` gave."""
+        """Go on from what `get_state` gave.
+
+        Raises:
+            ValueError: another state; nothing is changed then.
+        """
+        form = {
+            "timesteps": Array(np.int64, ("episodes",), low=0),
+            "scores": Array(np.float64, ("episodes",), finite=True),
+            "playtimes": Array(np.int64, ("episodes",), low=0),
+        }
+        check_state("scores", state, form)
         self.timesteps = state["timesteps"].tolist()
         self.scores, self.playtimes = state["scores"].tolist(), state["playtimes"].tolist()

@@ -8,6 +8,7 @@ from gymnasium.vector import VectorEnv
 from fastlander.environments import final_observations
 from fastlander.experience.n_step import NStep, check_finite
 from fastlander.experience.replay_buffer import Transition
+from fastlander.states import Array, check_state
 
 
 class Finished(NamedTuple):
@@ -77,8 +78,19 @@ class Collector:
         return {"obs": self.obs.copy(), "scores": self._scores.copy(), "playtimes": self._playtimes.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave, with environments that go on from where they were."""
-        self._obs = state["obs"]
+        """Go on from what `get_state` gave, with environments that go on from where they were.
+
+        Raises:
+            ValueError: another state; nothing is changed then.
+        """
+        num_envs = self._env.num_envs
+        form = {
+            "obs": Array(np.float32, self._env.observation_space.shape, finite=True),
+            "scores": Array(np.float64, (num_envs,), finite=True),
+            "playtimes": Array(np.int64, (num_envs,), low=0),
+        }
+        check_state("collector", state, form)
+        self._obs = state["obs"].copy()
         self._scores[:], self._playtimes[:] = state["scores"], state["playtimes"]
 
     def restart(self, seeds: list[int]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastlander.experience.replay_buffer import Transition
 from fastlander.kernels.jit import kernel
+from fastlander.states import Array, Form, check_state
 from fastlander.validation import InputError
 
 
@@ -73,9 +74,24 @@ class NStep:
         return {name: getattr(self, name).copy() for name in ("obs", "action", "reward", "waiting")}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `get_state` gave."""
+        """Go on from what `get_state` of an NStep of the same settings gave.
+
+        Raises:
+            ValueError: another state; nothing is changed then.
+        """
+        check_state("n-step windows", state, self.state_form())
         for name in ("obs", "action", "reward", "waiting"):
             getattr(self, name)[:] = state[name]
+
+    def state_form(self) -> Form:
+        """What `set_state` takes."""
+        num_envs, n, obs_size = self.obs.shape
+        return {
+            "obs": Array(np.float32, (num_envs, n, obs_size), finite=True),
+            "action": Array(np.int64, (num_envs, n), low=0),
+            "reward": Array(np.float64, (num_envs, n), finite=True),
+            "waiting": Array(np.int64, (num_envs,), low=0, high=n - 1),
+        }
 
 
 def check_finite(what: str, values: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fastlander.kernels.jit import kernel
 from fastlander.kernels.xoshiro import kernel_state, next_below
+from fastlander.states import Array, Form, KernelStream, Whole, check_state
 from fastlander.validation import Count, InputError, check
 
 Field = tuple[npt.DTypeLike, tuple[int, ...]]
@@ -65,18 +66,32 @@ class ReplayBuffer(Sequence):
         if fields is None:
             fields = transition_fields(8)
         self._single = not isinstance(fields, Mapping)
-        named = {"item": fields} if self._single else dict(fields)
-        self.arrays = {name: np.zeros((self._maxlen, *shape), dtype) for name, (dtype, shape) in named.items()}
-        """One array [maxlen, *shape] per field, in the ring's own order."""
-        self._bytes = tuple(_as_bytes(array) for array in self.arrays.values())
-        self._batch: tuple[np.ndarray, ...] = ()
-        self._batch_bytes: tuple[np.ndarray, ...] = ()
         if not isinstance(seed, np.random.SeedSequence):
             seed = np.random.SeedSequence(seed)
         self.random_state = kernel_state(seed)
         """uint64[4]: the stream that samples are drawn from."""
-        self._added = 0  # items ever appended since the last clear; the next one goes to slot _added % maxlen
+        self._added = 0  # items appended since the last clear; the next one goes to slot _added % maxlen
         self._changes = 0  # counts every append, extend and clear, so that iteration notices them
+        self._make_arrays({"item": fields} if self._single else dict(fields))
+
+    def _make_arrays(self, fields: Mapping[str, Field]) -> None:
+        self._fields = {name: (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in fields.items()}
+        self.arrays = {name: np.zeros((self._maxlen, *shape), dtype) for name, (dtype, shape) in self._fields.items()}
+        """One array [maxlen, *shape] per field, in the ring's own order."""
+        self._bytes = tuple(_as_bytes(array) for array in self.arrays.values())
+        self._batch: tuple[np.ndarray, ...] = ()
+        self._batch_bytes: tuple[np.ndarray, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies and pickles hold the stored items, and make arrays of their own.
+        settings = {name: getattr(self, name) for name in ("_maxlen", "_single", "_fields", "_changes")}
+        return {**settings, "state": self.get_state()}
+
+    def __setstate__(self, pickled: dict[str, Any]) -> None:
+        self._maxlen, self._single, self._changes = (pickled[n] for n in ("_maxlen", "_single", "_changes"))
+        self._make_arrays(pickled["_fields"])
+        self.random_state = np.zeros(4, np.uint64)
+        self.set_state(pickled["state"])
 
     @property
     def maxlen(self) -> int:
@@ -191,12 +206,24 @@ class ReplayBuffer(Sequence):
         return {**arrays, "added": self._added, "random_state": self.random_state.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` of a buffer of the same fields and maxlen gave."""
+        """Go on from what `get_state` of a buffer of the same fields and maxlen gave.
+
+        Raises:
+            ValueError: another state; nothing is changed then.
+        """
+        check_state("buffer", state, self.state_form(state))
         self._added = state["added"]
         self._changes += 1
         self.random_state[:] = state["random_state"]
         for name, array in self.arrays.items():
             array[: len(self)] = state[f"arrays.{name}"]
+
+    def state_form(self, state: Any) -> Form:
+        """What `set_state` takes, for as many items as `state` says that it holds."""
+        added = state.get("added") if isinstance(state, Mapping) else None
+        rows = min(added, self._maxlen) if Whole().takes(added, {}) else 0
+        arrays = {f"arrays.{name}": Array(dtype, (rows, *shape)) for name, (dtype, shape) in self._fields.items()}
+        return {**arrays, "added": Whole(), "random_state": KernelStream()}
 
     def _fit_batch(self, batch_size: int) -> None:
         if not self._batch or len(self._batch[0]) != batch_size:

@@ -1,6 +1,7 @@
 """`Agent`: the lecture's agent with the same attributes, on a ring buffer and hand-written passes."""
 
-from typing import Any, NamedTuple
+import copy
+from typing import Any, NamedTuple, Self
 
 import gymnasium as gym
 import numpy as np
@@ -123,8 +124,19 @@ class Agent:
         self.optimizer.step()
         self.optimizer.zero_grad()
 
+    def __copy__(self) -> Self:
+        """A copy with its own memory, as a deep copy and a pickle have it."""
+        return copy.deepcopy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_gradient": None}  # it is made again for the network of the copy
+
     def _is_fast(self) -> bool:
-        return type(self.q_net) is QNetwork and self.q_net.flat.device.type == "cpu" and self.q_net.is_plain()
+        """Whether the kernels can work on `q_net`: they take float32 on the CPU."""
+        network = self.q_net
+        if type(network) is not QNetwork or network.flat.dtype != torch.float32:
+            return False
+        return network.flat.device.type == "cpu" and network.is_plain()
 
     def _write_gradients(self) -> None:
         """The gradients that `_autograd` gives, by the fused kernels."""

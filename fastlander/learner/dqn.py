@@ -1,8 +1,9 @@
 """`DQN`, deep Q-learning (Mnih et al. 2015): acts and learns by the fused kernels on a CPU, by torch on a GPU."""
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from fastlander.learner.interface import Learner
 from fastlander.learner.mirror import both_ways
 from fastlander.learner.q_network import QNetwork
 from fastlander.learner.torch_learner import TorchLearner
+from fastlander.states import Form, KernelStream, NumPyStream, Real, Weights, Whole, check_state
 from fastlander.streams import spawn_streams
 from fastlander.validation import InputError
 
@@ -41,7 +43,7 @@ class DQN:
             raise InputError(
                 f"mirror_augmentation must be off for {obs_size} observed numbers and {num_actions} actions, got True"
             )
-        self.config = config
+        self.config, self._processors = config, processors
         self.device = pick_device(config.device)
         streams = spawn_streams(config.seed)
         weights = torch.Generator().manual_seed(int(streams.network.generate_state(1)[0]))
@@ -146,7 +148,12 @@ class DQN:
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave, for the same sizes and on the same kind of device."""
+        """Go on from what `get_state` gave, for the same sizes and on the same kind of device.
+
+        Raises:
+            ValueError: another state; nothing is changed then.
+        """
+        check_state("DQN", state, self.state_form())
         self.q_network.flat.copy_(state["online"])
         self.target.copy_(state["target"])
         self.updates, self.loss = state["updates"], torch.tensor(state["loss"])
@@ -154,6 +161,28 @@ class DQN:
         self.optimizer.set_state({name: state[f"optimizer.{name}"] for name in ("exp_avg", "exp_avg_sq", "steps")})
         if self._fused_learner is not None:
             self._fused_learner.exploration[:] = state["coins"]
+
+    def state_form(self) -> Form:
+        """What `set_state` takes."""
+        weights = Weights(len(self.q_network.flat))
+        form: Form = {"online": weights, "target": weights, "updates": Whole(), "loss": Real(nan=True)}
+        form |= {"exploration": NumPyStream()}
+        form |= {f"optimizer.{name}": wanted for name, wanted in self.optimizer.state_form().items()}
+        return form if self._fused_learner is None else {**form, "coins": KernelStream()}
+
+    def __copy__(self) -> Self:
+        """A copy with its own memory, as a deep copy and a pickle have it."""
+        return copy.deepcopy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        sizes = self.q_network.sizes
+        arguments = (self.config, sizes[0], sizes[-1], self._processors)
+        return {"arguments": arguments, "learning_rate": self.learning_rate, "state": self.get_state()}
+
+    def __setstate__(self, pickled: dict[str, Any]) -> None:
+        self.__init__(*pickled["arguments"])  # type: ignore[misc]
+        self.learning_rate = pickled["learning_rate"]
+        self.set_state(pickled["state"])
 
 
 def pick_device(name: str) -> torch.device:

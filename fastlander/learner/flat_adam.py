@@ -9,6 +9,7 @@ import torch
 
 from fastlander.kernels.jit import kernel
 from fastlander.learner.q_network import QNetwork
+from fastlander.states import Form, Weights, Whole, check_state
 
 _PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "capturable": False, "differentiable": False}
 
@@ -39,6 +40,7 @@ class FlatAdam(torch.optim.Adam):
         on_gpu = q_network.flat.device.type == "cuda"
         rate = torch.tensor(lr, device=q_network.flat.device) if on_gpu else lr
         super().__init__(q_network.parameters(), lr=rate, betas=betas, fused=True, capturable=on_gpu)
+        self._q_network: QNetwork | None = q_network  # None once the state is no longer one vector
         self._parameters = self.param_groups[0]["params"]
         self._gradients = q_network.grads
         vectors = [q_network.flat, q_network.flat_grad, *(torch.zeros_like(q_network.flat) for _ in range(2))]
@@ -72,7 +74,9 @@ class FlatAdam(torch.optim.Adam):
     @property
     def steps(self) -> int:
         """Steps made so far."""
-        return int(self._steps[0])
+        if self._step_array is not None:
+            return int(self._step_array[0])
+        return int(self.state[self._parameters[0]]["step"])
 
     def get_state(self) -> dict[str, Any]:
         """Both moments, float32[P], and the steps made, for `set_state`: a copy."""
@@ -81,12 +85,23 @@ class FlatAdam(torch.optim.Adam):
         return {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "steps": self.steps}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` gave."""
-        self._steps.fill_(state["steps"])
+        """Go on from what `get_state` of an optimizer of the same sizes gave.
+
+        Raises:
+            ValueError: another state; nothing is changed then.
+        """
+        check_state("optimizer", state, self.state_form())
+        for parameter in self._parameters:
+            self.state[parameter]["step"].fill_(state["steps"])
         for name in ("exp_avg", "exp_avg_sq"):
             pieces = state[name].split([p.numel() for p in self._parameters])
             for parameter, piece in zip(self._parameters, pieces, strict=True):
                 self.state[parameter][name].copy_(piece.view(parameter.shape))
+
+    def state_form(self) -> Form:
+        """What `set_state` takes."""
+        moment = Weights(sum(p.numel() for p in self._parameters))
+        return {"exp_avg": moment, "exp_avg_sq": moment, "steps": Whole(high=2**24)}  # torch counts them in a float32
 
     def count_steps(self, steps: int) -> None:
         """Note that a kernel has made `steps` steps on `vectors`."""
@@ -122,19 +137,40 @@ class FlatAdam(torch.optim.Adam):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As torch.optim.Optimizer. The loaded state is no longer one vector, so torch's own step runs from then on."""
         super().load_state_dict(state_dict)
-        self._arrays = None
+        self._leave_the_vectors()
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._q_network is None or not self._is_plain():
+            return super().__getstate__()
+        options = {name: value for name, value in self.param_groups[0].items() if name != "params"}
+        return {"q_network": self._q_network, "options": options, **self.get_state()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # The state of a copied or unpickled optimizer is no longer one vector.
-        super().__setstate__(state)
-        self._arrays = None
+        if "q_network" not in state:
+            super().__setstate__(state)
+            self._leave_the_vectors()
+            return
+        options = state["options"]
+        self.__init__(state["q_network"], float(options["lr"]), options["betas"])  # type: ignore[misc]
+        self.param_groups[0].update(options)
+        self.set_state({name: state[name] for name in ("exp_avg", "exp_avg_sq", "steps")})
+
+    def _leave_the_vectors(self) -> None:
+        """Note that the state lies in other memory now: torch's own step goes on with it."""
+        self._q_network = self._arrays = self._step_array = None
+        self._parameters = [p for group in self.param_groups for p in group["params"]]
 
     def _is_flat(self) -> bool:
+        """Whether a step of the flat kernel has the result of torch's own."""
+        gradients = zip(self._parameters, self._gradients, strict=True)
+        return self._is_plain() and all(p.grad is gradient for p, gradient in gradients)
+
+    def _is_plain(self) -> bool:
+        """Whether this is plain Adam on the memory that it was made for."""
         groups = self.param_groups
         return (
             len(groups) == 1
             and all(groups[0][name] == value for name, value in _PLAIN.items())
-            and all(p.grad is g for p, g in zip(self._parameters, self._gradients, strict=True))
             and [p.data_ptr() for p in self._parameters] == self._addresses
         )
 

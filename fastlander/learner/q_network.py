@@ -136,31 +136,29 @@ class QNetwork(nn.Sequential):
         self.flatten()
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "QNetwork":
-        twin = QNetwork.__new__(QNetwork)
-        memo[id(self)] = twin
-        nn.Module.__init__(twin)
-        for name, module in self.named_children():
-            twin.add_module(name, copy.deepcopy(module, memo))
-        twin.train(self.training)
-        twin.flatten()
-        return twin
+    def __copy__(self) -> Self:
+        """A copy with its own memory, as of a deep copy: two networks cannot share one flat vector."""
+        return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        derived = {
-            "flat",
-            "flat_grad",
-            "grads",
-            "_layers",
-            "_arrays",
-            "_addresses",
-            *(name for name in self.__dict__ if name.endswith("_in_order")),
-        }
-        return {name: value for name, value in super().__getstate__().items() if name not in derived}
+        return {name: value for name, value in super().__getstate__().items() if name not in _DERIVED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.flatten()
+
+
+_DERIVED = frozenset(
+    ["flat", "flat_grad", "grads", "_modules_in_order", "_parameters_in_order", "_addresses", "_layers", "_arrays"]
+)
+"""Attributes of a QNetwork that `flatten` makes; copies and pickles leave them out."""
+
+
+class _Parameter(nn.Parameter):
+    """A parameter that pickles its own numbers only. A plain one pickles the whole vector that it is a view of."""
+
+    def __reduce_ex__(self, protocol: int) -> tuple[Any, ...]:
+        return _Parameter, (self.detach().clone(), self.requires_grad)
 
 
 def forward_pass(layers: Sequence[tuple[Tensor, Tensor]], obs: Tensor) -> list[Tensor]:
@@ -192,8 +190,9 @@ def _linear(size_in: int, size_out: int, generator: torch.Generator | None) -> n
     """A torch.nn.Linear with torch's own initialisation (He et al. 2015, a = sqrt 5), drawn from `generator`."""
     # On the meta device nothing is drawn from torch's global stream. (skip_init would import sympy, which takes 0.3 s.)
     linear = nn.Linear(size_in, size_out, device="meta")
-    linear.weight = nn.Parameter(torch.empty(size_out, size_in))
-    linear.bias = nn.Parameter(torch.empty(size_out))
+    # The kernels take float32 on the CPU, whatever torch's default type and device are.
+    linear.weight = _Parameter(torch.empty(size_out, size_in, dtype=torch.float32, device="cpu"))
+    linear.bias = _Parameter(torch.empty(size_out, dtype=torch.float32, device="cpu"))
     nn.init.kaiming_uniform_(linear.weight, a=math.sqrt(5), generator=generator)
     bound = 1 / math.sqrt(size_in)
     nn.init.uniform_(linear.bias, -bound, bound, generator=generator)

@@ -107,7 +107,8 @@ class RunDirectory:
         run = cls(path, config, None, lock, metrics)
         if state is None:
             run._begin_metrics()
-        return run, state
+            return run, None
+        return run, {name: value for name, value in state.items() if name not in ("config", "metrics_bytes")}
 
     def __enter__(self) -> Self:
         return self

@@ -18,10 +18,12 @@ from fastlander.learner.dqn import DQN
 from fastlander.learner.exploration import epsilon_exponents
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.schedules import crossings, epsilon_at
+from fastlander.states import Flag, Form, Real, Weights, Whole, check_state
 from fastlander.storage.tables import MetricsRow
 from fastlander.streams import draw_seeds, spawn_streams
 from fastlander.training.clock import Clock
 from fastlander.training.progress import progress_display
+from fastlander.validation import InputError
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
 """Attributes of a `Run` that have a state of their own."""
@@ -45,7 +47,7 @@ class Run:
     ) -> None:
         obs_size, num_actions = env.single_observation_space.shape[0], int(env.single_action_space.n)
         streams = spawn_streams(config.seed)
-        self.config, self.env = config, env
+        self.config, self.env, self.num_actions = config, env, num_actions
         self.dqn = make_dqn(config, obs_size, num_actions, processors)
         self.n_step = NStep(env.num_envs, config.n_step, config.gamma, obs_size)
         seeds = draw_seeds(np.random.default_rng(streams.environment), env.num_envs)
@@ -130,7 +132,12 @@ class Run:
         return {**state, **own, "seconds": self.clock.seconds(), "solved": self.solved}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` of a run with the same settings gave."""
+        """Go on from what `get_state` of a run with the same settings gave.
+
+        Raises:
+            ValueError: another state.
+        """
+        self._check_state(state)
         for name in PARTS:
             getattr(self, name).set_state(state[name])
         self.timesteps, self.epsilon, self.logged_at = state["timesteps"], state["epsilon"], state["logged_at"]
@@ -145,6 +152,36 @@ class Run:
             self.collector.restart(draw_seeds(stream, self.env.num_envs))
             self.display.say(f"the {self.config.backend or 'sync'} backend cannot save its state: new episodes begin")
         self.display.say(f"resumed after {self.timesteps:,} steps")
+
+    def _check_state(self, state: dict[str, Any]) -> None:
+        """ValueError unless the state has all parts, numbers in their ranges, and actions that there are."""
+        own: Form = {
+            "timesteps": Whole(),
+            "epsilon": Real(0, 1),
+            "logged_at": Whole(),
+            "seconds": Real(0, 1e12),
+            "solved": Flag() if state.get("solved") is not None else None,
+            "last_good": Weights(len(self.last_good)),
+        }
+        parts = [*PARTS, *(["env", "collector"] if hasattr(self.env, "get_state") else [])]
+        for name in parts:
+            if not isinstance(state.get(name), dict):
+                raise InputError(f"the state of a run must have {', '.join([*own, *parts])}, got no {name}")
+        check_state("run", {name: value for name, value in state.items() if name not in parts}, own)
+        for name, key in (("buffer", "arrays.action"), ("n_step", "action")):
+            action = state[name].get(key)
+            if (
+                isinstance(action, np.ndarray)
+                and action.size
+                and (action.min() < 0 or action.max() >= self.num_actions)
+            ):
+                raise InputError(
+                    f"the state of the {name} must have actions from 0 to {self.num_actions - 1}, "
+                    f"got {action.min()} to {action.max()}"
+                )
+        for name, array in state["buffer"].items():
+            if isinstance(array, np.ndarray) and not np.isfinite(array).all():
+                raise InputError(f"the state of the buffer must have finite numbers, got others in {name}")
 
     def close(self) -> None:
         """End the threads and environments of the run."""

@@ -55,16 +55,16 @@ class FusedLearner:
         self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         self.exploration = kernel_state(exploration)
         """uint64[4]: the stream that coins are drawn from."""
-        self.loss = torch.zeros(())
+        self.loss = torch.zeros((), dtype=torch.float32, device="cpu")
         """Loss of the last update."""
         self._loss = self.loss.numpy()
         self._job = np.zeros(4)
         self._threads: KernelThreads | None = None
         self._served: ReplayBuffer | None = None  # what the threads sample from
         self._learning = False  # between `begin` and `finish`
-        self._versions: list[int] = []  # of the parameters that lie packed in the memory
+        self._packed: list[int] = []  # version of the parameters that lie packed in the memory
         self._policy = FusedPolicy(q_network.sizes)  # for more observations than the memory has room for
-        self._policy_state: tuple[list[int], int] | None = None  # versions and steps of the parameters in it
+        self._copied: list[int] = []  # version of the parameters in it
 
     def serves(self, q_network: QNetwork, optimizer: FlatAdam) -> bool:
         """Whether these still have the memory that the kernels share (`QNetwork.to` gives a network another one)."""
@@ -113,14 +113,15 @@ class FusedLearner:
             self._threads = self._served = None
 
     def _refresh(self) -> None:
-        """Pack the parameters anew if somebody else has changed them.
-
-        torch counts the in-place changes that it makes. It does not see those of the kernels, which pack as they learn.
-        """
-        versions = [tensor._version for tensor in self._tensors]
-        if versions != self._versions:
+        """Pack the parameters anew if something else than these kernels has changed them."""
+        version = self._version()
+        if version != self._packed:
             pack(self._memory, self._table, self._vectors[0], self._vectors[4])
-            self._versions = versions
+            self._packed = version
+
+    def _version(self) -> list[int]:
+        """torch's counts of its in-place changes, and the optimizer's count of the steps that kernels have made."""
+        return [self._optimizer.steps, *(tensor._version for tensor in self._tensors)]
 
     def _prepare(self, buffer: ReplayBuffer, made: int, updates: int) -> None:
         self._refresh()
@@ -134,14 +135,14 @@ class FusedLearner:
 
     def _conclude(self, updates: int) -> None:
         self._optimizer.count_steps(updates)
+        self._packed = self._version()  # the kernels pack what they have learned
         self._loss[...] = self._job[LOSS]
 
     def _current_policy(self) -> FusedPolicy:
         """The policy of the parameters as they are now."""
-        state = self._versions, self._optimizer.steps
-        if state != self._policy_state:
+        if self._copied != self._packed:
             self._policy.load_packed(self._memory)
-            self._policy_state = state
+            self._copied = self._packed
         return self._policy
 
 
