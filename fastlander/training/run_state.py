@@ -46,7 +46,7 @@ class Run:
         self.config, self.env = config, env
         self.dqn = DQN(config, obs_size, num_actions, processors)
         self.n_step = NStep(env.num_envs, config.n_step, config.gamma, obs_size)
-        self.buffer = ReplayBuffer(config.buffer_size, transition_fields(obs_size), streams.replay)
+        self.buffer = ReplayBuffer(config.buffer_size, transition_fields(obs_size), streams.sampling)
         seeds = draw_seeds(np.random.default_rng(streams.environment), env.num_envs)
         self.collector = Collector(env, seeds, self.act, self.n_step, self.buffer, self.learning)
         self.scores = Scores()
