@@ -35,7 +35,7 @@ class Config:
     env_id: str = LANDER_ID
     """Gymnasium id of the environment. Its observations are a flat Box, its actions are Discrete."""
     backend: Backend | None = None
-    """native (our lander), sync (Gymnasium's) or async (a process each). None is native for LunarLander, sync for others."""
+    """native (our lander), sync (Gymnasium's), async (a process each). None is native for LunarLander, else sync."""
     num_envs: Count = 32
     """Environments that step together."""
     seed: Natural = 0
