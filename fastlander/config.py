@@ -32,7 +32,7 @@ class Config:
     A timestep is one step of one environment. A vector step makes `num_envs` timesteps.
     """
 
-    env_id: str = LANDER_ID
+    env_id: str = "LunarLander-v3"
     """Gymnasium id of the environment. Its observations are a flat Box, its actions are Discrete."""
     backend: Backend | None = None
     """native (our lander), sync (Gymnasium's), async (a process each). None is native for LunarLander, else sync."""

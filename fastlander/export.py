@@ -49,6 +49,8 @@ def export_onnx(directory: str | Path, output: str | Path | None = None) -> Path
             plain, (obs[:2],), dynamo=True, input_names=["obs"], output_names=["values"],
             dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
         )  # fmt: skip
+    for node in program.model.graph:
+        node.metadata_props.clear()  # where torch calls it from: paths of this machine
     program.model.metadata_props.update(model_metadata(config))
     content = program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

@@ -22,7 +22,7 @@ class Arguments:
     """Train a DQN on LunarLander (or another environment with flat observations and discrete actions)."""
 
     preset: Literal["default", "best", "lecture"] = "default"
-    """Settings to start from: default (solves fastest), best (the best lander of two million steps) or the lecture's."""
+    """Settings to start from: default (solves fastest), best (best lander of two million steps) or the lecture's."""
     seeds: Count | None = None
     """Agents to train at once, with the seeds from --seed on. Prints statistics over the seeds. None is one agent."""
     resume: str | None = None

@@ -70,7 +70,8 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
             rows = list(reader)
         if not set(columns) <= set(reader.fieldnames or ()):
             raise KeyError
-        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in columns}
+        # A cell is None where a row is too short; float refuses that.
+        return {name: np.array([float("nan" if row[name] == "" else row[name]) for row in rows]) for name in columns}
     except OSError as error:
         raise InputError(f"{path} must be a table of a run, got none ({error.strerror})") from None
     except (KeyError, ValueError, TypeError, csv.Error):
