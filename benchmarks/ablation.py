@@ -1,6 +1,6 @@
 """What each part of the algorithm is worth: the preset with one thing changed, over several seeds.
 
-python benchmarks/ablation.py [--preset best] [--seeds 10] [--only NAME ...]
+python -m benchmarks.ablation [--preset best] [--seeds 10] [--only NAME ...]
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """fastlander: a vectorized, high-throughput DQN trainer for Gymnasium's LunarLander.
 
-Names are loaded when first used (PEP 562): `import fastlander` alone pulls in no torch, numba or matplotlib;
-it registers the native lander with Gymnasium.
+`import fastlander` registers the native lander with Gymnasium. It imports no torch, numba or matplotlib: the module
+behind a name is imported when the name is first used (PEP 562).
 """
 
 import importlib
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastlander.lander.registration import register
 from fastlander.version import __version__
 
+# The module of each public name.
 _HOME = {
     "Agent": "learner.agent",
     "Config": "config",
@@ -56,7 +57,7 @@ register()
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module that holds `name`, once."""
+    """A public name, from its module, which is imported now."""
     if name not in _HOME:
         raise AttributeError(f"module 'fastlander' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"fastlander.{_HOME[name]}"), name)

@@ -1,4 +1,4 @@
-"""`python -m fastlander` is the `fastlander` command."""
+"""`python -m fastlander`: the `fastlander` command."""
 
 import sys
 

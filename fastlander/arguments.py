@@ -1,4 +1,4 @@
-"""What the commands share: tyro for parsing, one line and exit status 2 where the input is wrong."""
+"""Parsing for every command, by tyro. Wrong input gives one line and exit status 2."""
 
 import contextlib
 import io
@@ -14,34 +14,34 @@ import tyro
 from fastlander.validation import InputError, allowed
 
 Directory = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
-"""A command's argument: the directory of a run."""
+"""The argument of a command that reads a run: its directory."""
 
 
 def parse(
     target: Callable[..., Any], argv: Sequence[str] | None, prog: str, hints: Mapping[str, Any], **options: Any
 ) -> Any:
-    """`tyro.cli(target)`, with its boxed complaint turned into a one-line InputError.
+    """`tyro.cli(target)`, where a wrong argument raises an InputError of one line.
 
     Args:
         target: a dataclass to fill in, or a function to call with the arguments.
-        argv: arguments; None takes the process's own.
+        argv: arguments. None takes those of the process.
         prog: the command's name in its help.
-        hints: annotated type of each argument, to say what is allowed.
+        hints: annotated type of each argument, from which the error says what is allowed.
         **options: further options of `tyro.cli`.
     """
     args = list(sys.argv[1:] if argv is None else argv)
-    complaint = io.StringIO()
+    box = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(box):
             return tyro.cli(target, args=args, prog=prog, **options)
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise InputError(_one_line(complaint.getvalue(), args, hints)) from None
+        raise InputError(_one_line(box.getvalue(), args, hints)) from None
 
 
 def exit_status(prog: str, command: Callable[[], int]) -> int:
-    """Run `command`; an InputError becomes one line on stderr and status 2."""
+    """The exit status of a command. For an InputError it is 2, and the error's line goes to stderr."""
     try:
         return command()
     except InputError as error:
@@ -50,8 +50,8 @@ def exit_status(prog: str, command: Callable[[], int]) -> int:
 
 
 def _one_line(box: str, args: list[str], hints: Mapping[str, Any]) -> str:
-    """What was wrong and what is allowed, out of tyro's box (a title, the message, a rule, help)."""
-    # tyro draws the box with blanks and hyphens where the terminal takes no more.
+    """What was wrong and what is allowed, from the box that tyro prints: a title, a message, a rule, help."""
+    # tyro draws the box with blanks and hyphens on a terminal that has no box characters.
     lines = [line.strip(" │") for line in box.splitlines()]
     ruled = "\n".join(line if line.strip("─-╰╯") else "" for line in lines).strip()
     _, _, text = ruled.partition("\n")
@@ -70,7 +70,7 @@ def _one_line(box: str, args: list[str], hints: Mapping[str, Any]) -> str:
 
 
 def _given(flag: str, args: list[str], several: bool) -> str:
-    """The text that stood behind the last `flag` on the command line: one value, or `several`."""
+    """The value after the last `flag` on the command line, quoted, or all its values where it takes `several`."""
     for i, arg in reversed(list(enumerate(args))):
         name, equals, value = arg.partition("=")
         if name.replace("_", "-") == flag:

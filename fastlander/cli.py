@@ -1,4 +1,4 @@
-"""The `fastlander` command: each of its commands is also `python -m fastlander.<name>`."""
+"""The `fastlander` command. Each of its subcommands is also `python -m fastlander.<name>`."""
 
 import argparse
 import importlib
@@ -15,12 +15,12 @@ COMMANDS = {
     "record": "write greedy episodes of a run as GIF, MP4 or frames",
     "play": "watch greedy episodes of a run in a window",
     "verify": "compare the native lander with Gymnasium's on this machine",
-    "warmup": "compile every kernel ahead",
+    "warmup": "compile every kernel now, for later",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Hand the arguments behind the command's name to its module; exit status."""
+    """Call the command that the first argument names, with the others; its exit status."""
     listing = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="fastlander",

@@ -1,4 +1,4 @@
-"""Every setting of a run, once: defaults, command line, help text, validation, and the record saved with the run."""
+"""Every setting of a run, said once: its default, its range, its help text, and the record saved with a run."""
 
 import dataclasses
 import json
@@ -10,9 +10,12 @@ from typing import Annotated, Any, Literal, Self
 
 from fastlander.validation import Count, InputError, Natural, Range, check
 
-LANDER_IDS = ("LunarLander-v3", "fastlander/LunarLander-v3", "fastlander:fastlander/LunarLander-v3")
-"""Environment ids of the lander with discrete actions, which `mirror_augmentation` knows how to reflect."""
-
+LANDER_ID = "LunarLander-v3"
+"""Gymnasium's own lander with discrete actions."""
+LANDER_IDS = (LANDER_ID, f"fastlander/{LANDER_ID}", f"fastlander:fastlander/{LANDER_ID}")
+"""Every id of that lander. `is_lander` asks for them."""
+WITHOUT_EFFECT = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
+"""Settings that do not change the result of a run. They say where it is written, what it shows, how often it saves."""
 
 Positive = Annotated[float, Range(low=0, low_open=True, high_open=True)]
 Fraction = Annotated[float, Range(low=0, high=1)]
@@ -23,54 +26,51 @@ Backend = Literal["native", "sync", "async"]
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Settings of one training run. Validated at construction: a wrong value raises ValueError with one line.
+    """Settings of one training run. A wrong value raises ValueError with one line when the Config is made.
 
     The defaults are those that solved LunarLander fastest. `Config.preset("lecture")` gives the lecture's numbers.
-    A timestep is one step of one environment; a vector step makes `num_envs` of them.
+    A timestep is one step of one environment. A vector step makes `num_envs` timesteps.
     """
 
     env_id: str = "LunarLander-v3"
-    """Gymnasium id of the environment: flat Box observations, Discrete actions."""
+    """Gymnasium id of the environment. Its observations are a flat Box, its actions are Discrete."""
     backend: Backend | None = None
-    """What steps the environments: the native lander, or Gymnasium's SyncVectorEnv (one process) or AsyncVectorEnv (a
-    process each); None is native for LunarLander, sync for others."""
+    """native (our lander), sync (Gymnasium's), async (a process each). None is native for LunarLander, else sync."""
     num_envs: Count = 32
-    """Environments stepped together."""
+    """Environments that step together."""
     seed: Natural = 0
-    """Seed of every random stream of the run; the same seed gives the same run."""
+    """Seed of every random stream. The same seed gives the same run."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the network lives; auto is a CUDA GPU where there is one."""
+    """Where the network is: cpu, cuda, or auto, which takes a CUDA GPU if there is one."""
     output_dir: str | None = None
-    """Run directory, new or empty; None makes runs/<env>-seed<seed>-<time>."""
+    """Run directory, new or empty. None makes runs/<env>-seed<seed>-<time>."""
     progress: bool = True
-    """Show progress: a live display on a terminal, else a line every `log_episodes` episodes."""
+    """Show progress: a live display on a terminal, a line every log_episodes episodes elsewhere."""
     tensorboard: bool = False
-    """Write the columns of metrics.csv as TensorBoard event files too (needs the extra fastlander[tensorboard])."""
+    """Also write the columns of metrics.csv as TensorBoard event files (needs the extra fastlander[tensorboard])."""
 
     total_timesteps: Count = 1_000_000
-    """Step budget in timesteps, rounded up to a whole vector step; the run stops there even if not solved."""
+    """Timesteps to train, at most, rounded up to a whole vector step. The run stops there, solved or not."""
     max_episodes: Count | None = None
-    """Stop after so many finished training episodes; None for no limit."""
+    """Finished training episodes, at most. None is no limit."""
     max_episode_steps: Count = 500
-    """Training episodes are cut (truncated) after so many steps; a cut episode still bootstraps."""
+    """Steps after which a training episode is cut (truncated). A cut episode still bootstraps."""
     solved_by: Literal["greedy", "training", "never"] = "greedy"
-    """What ends the run early. greedy: judged over fresh greedy episodes and confirmed on others; training: mean of
-    the last 100 scores; never: nothing."""
+    """What must reach solved_score to end the run: greedy (fresh greedy episodes), training (the last 100) or never."""
     solved_score: Finite | None = None
-    """Mean score that counts as solved; None takes the environment's own reward threshold (200 for the lander)."""
+    """Mean return that counts as solved. None takes the environment's reward threshold (200 for the lander)."""
     eval_gate: Finite | None = None
-    """Greedy judging waits until the last 50 training scores average this; None is a fifth below solved_score."""
+    """Mean of the last 50 training scores that starts greedy judging. None is a fifth below solved_score."""
     eval_episodes: Count = 100
     """Fresh greedy episodes in one judgement."""
     eval_interval: Count = 5_000
     """Timesteps between two judgements, at least."""
     candidates: Natural = 0
-    """Averages of the weights, from the last 30% of total_timesteps, that compete at the end on fresh episodes; 0 keeps
-    the policy that was judged best during the run."""
+    """Averages of the weights that compete on fresh episodes at the end. 0 keeps the best judged policy of the run."""
     log_episodes: Count = 10
-    """Finished episodes between two rows of metrics.csv (and two progress lines)."""
+    """Finished episodes between two rows of metrics.csv, and between two progress lines."""
     checkpoint_interval: Positive | None = 5.0
-    """Seconds between two checkpoints that --resume goes on from, at least; None writes none until the run ends."""
+    """Seconds between two checkpoints for --resume, at least. None writes one at the end only."""
 
     hidden_sizes: tuple[Count, ...] = (128, 64, 32)
     """Widths of the hidden layers."""
@@ -85,41 +85,40 @@ class Config:
     learning_rate: Positive = 3e-3
     """Adam's step size."""
     learning_rate_end: Positive | None = None
-    """Adam's step size at total_timesteps, reached linearly; None keeps learning_rate throughout."""
+    """Adam's step size at total_timesteps, reached linearly. None keeps learning_rate throughout."""
     adam_betas: tuple[Beta, Beta] = (0.9, 0.99)
     """Adam's decay rates of the first and second moment."""
     loss: Literal["huber", "mse"] = "huber"
-    """Loss of the temporal-difference error (Huber with its corner at 1)."""
+    """Loss of the temporal-difference error: Huber (with its corner at 1) or mean squared error."""
     max_grad_norm: Positive | None = 10.0
-    """Gradients are scaled down to this L2 norm; None never clips."""
+    """Largest L2 norm of the gradients, which are scaled down to it. None never clips."""
     double_dqn: bool = True
-    """The online network picks the next action, the target network values it (van Hasselt et al. 2016)."""
+    """The online network picks the next action and the target network values it (van Hasselt et al. 2016)."""
     n_step: Count = 5
     """Rewards summed before bootstrapping."""
     gamma: Fraction = 0.995
     """Discount per step."""
     tau: Annotated[float, Range(low=0, low_open=True, high=1)] = 0.02
-    """Share of the online network mixed into the target network at each target update; 1 copies it."""
+    """Share of the online network mixed into the target network at each target update. 1 copies it."""
     target_update_freq: Count = 1
-    """Updates between two target updates; with tau 1, freq 1 means no separate target network."""
+    """Updates between two target updates. With 1 here and tau 1 there is no separate target network."""
     reward_scale: Positive = 0.2
-    """Rewards are multiplied by this inside the update."""
+    """Factor on the rewards inside the update."""
     mirror_augmentation: bool | None = None
-    """Reflect half of each batch left to right (LunarLander only); None is on for LunarLander, off elsewhere."""
+    """Reflect half of each batch left to right (LunarLander only). None is on for LunarLander and off for others."""
     mirror_acting: bool = False
-    """The candidates choose by the mean of their values for the lander and for its mirror image (LunarLander only).
-    The model saved is then a plain network twice as wide."""
+    """Candidates act on the mean of values for the lander and its mirror image. The saved network is twice as wide."""
 
     epsilon_schedule: Literal["linear", "per-episode"] = "linear"
-    """linear: from epsilon_start to epsilon_end over epsilon_timesteps; per-episode: times epsilon_decay each."""
+    """linear: to epsilon_end over epsilon_timesteps. per-episode: by the factor epsilon_decay after each episode."""
     epsilon_start: Fraction = 1.0
     """Share of random actions at the start."""
     epsilon_end: Fraction = 0.03
-    """Share of random actions that exploration never falls below."""
+    """Lowest share of random actions."""
     epsilon_timesteps: Count = 10_000
-    """Timesteps of the linear schedule."""
+    """Timesteps that the linear schedule takes."""
     epsilon_decay: Fraction = 0.995
-    """Factor per finished episode of the per-episode schedule."""
+    """Factor on epsilon after each episode, for the per-episode schedule."""
     per_env_epsilon: bool = True
     """Environment i of N explores with epsilon**(1 + 2 i / (N - 1)), as in Ape-X (Horgan et al. 2018)."""
 
@@ -142,40 +141,55 @@ class Config:
         if self.epsilon_end > self.epsilon_start:
             got = f"{self.epsilon_end:g} with epsilon_start {self.epsilon_start:g}"
             raise InputError(f"epsilon_end must be at most epsilon_start, got {got}")
-        if self.backend == "native" and self.env_id not in LANDER_IDS:
+        if self.backend == "native" and not self.is_lander:
             raise InputError(f"backend must be sync or async for env_id {self.env_id!r}, got native")
         for name in ("mirror_augmentation", "mirror_acting"):
-            if getattr(self, name) and self.env_id not in LANDER_IDS:
-                raise InputError(
-                    f"{name} must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_IDS[0]})"
-                )
+            if getattr(self, name) and not self.is_lander:
+                raise InputError(f"{name} must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_ID})")
         if self.mirror_acting and not self.candidates:
             raise InputError("mirror_acting must be off without candidates (as --preset best has them), got True")
 
     @property
+    def is_lander(self) -> bool:
+        """Whether the environment is LunarLander with discrete actions, Gymnasium's or this package's."""
+        return is_lander(self.env_id)
+
+    @property
     def mirrors(self) -> bool:
-        """Whether updates reflect half of each batch: `mirror_augmentation` with None resolved."""
-        return self.env_id in LANDER_IDS if self.mirror_augmentation is None else self.mirror_augmentation
+        """Whether updates reflect half of each batch. A `mirror_augmentation` of None means yes for the lander."""
+        return self.is_lander if self.mirror_augmentation is None else self.mirror_augmentation
 
     @property
     def separate_target(self) -> bool:
-        """Whether there is a target network apart from the online one."""
+        """Whether the target network is another one than the online network."""
         return self.tau < 1 or self.target_update_freq > 1
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Self:
-        """The named preset with some settings changed. ValueError if there is no such preset or setting."""
+        """The settings of a preset, some of them changed. ValueError if there is no such preset or setting."""
         if name not in PRESETS:
             raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
         return cls(**{**PRESETS[name], **known_settings(changes)})
 
     def to_json(self) -> str:
-        """The settings as a JSON object, one key per field."""
+        """Every setting, as a JSON object with a key per field."""
         return json.dumps(dataclasses.asdict(self), indent=2)
+
+    def result_settings(self) -> dict[str, Any]:
+        """The settings that decide the result of a run, as JSON gives them back: all but those `WITHOUT_EFFECT`.
+
+        A model file and a checkpoint carry these, so that equal runs leave equal files wherever they are written.
+        """
+        settings = json.loads(self.to_json())
+        return {name: value for name, value in settings.items() if name not in WITHOUT_EFFECT}
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`. ValueError if the text is no record of a run."""
+        """The Config of a JSON object. A setting that it does not name has its default.
+
+        Raises:
+            ValueError: the text is no JSON object, or has a setting or a value that Config does not take.
+        """
         try:
             record = json.loads(text)
         except json.JSONDecodeError as error:
@@ -187,7 +201,7 @@ class Config:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    # The best lander of two million steps. Plain MSE on small rewards sees rare crashes, which Huber loss is blind to.
+    # The best lander of two million steps. Squared error on small rewards notices rare crashes. Huber loss does not.
     "best": {
         "total_timesteps": 2_000_000,
         "solved_by": "never",
@@ -205,7 +219,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "tau": 0.005,
         "reward_scale": 0.02,
     },
-    # The lecture: one update per transition once 5,000 are stored, the target from the network itself, plain MSE.
+    # The lecture: one update per step once 5,000 transitions are stored, no target network, mean squared error.
     "lecture": {
         "buffer_size": 5_000,
         "learning_starts": 5_000,
@@ -229,19 +243,29 @@ PRESETS: dict[str, dict[str, Any]] = {
         "solved_by": "training",
     },
 }
-"""What each preset changes of the defaults."""
+"""The settings of each preset that differ from the defaults."""
+
+
+def is_lander(env_id: str) -> bool:
+    """Whether this id is of LunarLander with discrete actions, Gymnasium's or this package's."""
+    return env_id in LANDER_IDS
 
 
 def current_env_id(env_id: str, stacklevel: int) -> str:
-    """Gymnasium's LunarLander-v2 is gone: it becomes v3, with a warning. Every other id stays."""
+    """`env_id`, but LunarLander-v3 and a warning for LunarLander-v2, which Gymnasium no longer has.
+
+    Args:
+        env_id: of an environment.
+        stacklevel: as for `warnings.warn`, so that the warning names the caller's line.
+    """
     if env_id != "LunarLander-v2":
         return env_id
     warnings.warn(
-        "LunarLander-v2 is no longer in Gymnasium: using LunarLander-v3, its successor",
+        f"LunarLander-v2 is no longer in Gymnasium: using {LANDER_ID}, its successor",
         UserWarning,
         stacklevel=stacklevel,
     )
-    return "LunarLander-v3"
+    return LANDER_ID
 
 
 def setting_types() -> dict[str, Any]:
@@ -251,7 +275,7 @@ def setting_types() -> dict[str, Any]:
 
 
 def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """`settings` unchanged if `Config` has a field for each. ValueError otherwise; lists become tuples."""
+    """`settings` with its lists made tuples. ValueError if Config has no field for one of them."""
     types_ = setting_types()
     for name in settings:
         if name not in types_:

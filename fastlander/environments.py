@@ -1,4 +1,4 @@
-"""`make_vec_env`: which backend steps the environments, and whether they are of a kind that can be learned."""
+"""`make_vec_env`: environments that step together, on the backend asked for, if their spaces can be learned from."""
 
 import importlib
 import multiprocessing
@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.config import LANDER_IDS, current_env_id
+from fastlander.config import current_env_id, is_lander
 from fastlander.validation import Count, InputError, check
 
 BACKENDS = ("native", "sync", "async")
@@ -24,21 +24,22 @@ def make_vec_env(
     max_episode_steps: int | None = None,
     **env_settings: Any,
 ) -> VectorEnv:
-    """N environments that step together: the native lander, or any other through Gymnasium's `make_vec`.
+    """N environments that step together: the native lander, or any other environment by Gymnasium's `make_vec`.
 
     Args:
-        env_id: an id known to Gymnasium; LunarLander-v2 gives LunarLander-v3 and a warning.
+        env_id: an id known to Gymnasium. LunarLander-v2 gives LunarLander-v3 and a warning.
         num_envs: N, at least 1.
-        backend: "native" is the lander of this package (the same steps to the bit, many at once); "sync" steps
-            Gymnasium's environments one after the other, "async" in a process each. None is native or sync.
+        backend: "native" is the lander of this package (the same steps to the bit, many at once). "sync" steps
+            Gymnasium's environments one after the other, "async" steps each in a process of its own. None is native
+            for LunarLander and sync for others.
         autoreset_mode: SAME_STEP starts the next episode in the step that ended one and puts the true last observation
-            in `info["final_obs"]`: every row of a step is a transition, none is made by a reset.
-        max_episode_steps: cut (truncate) episodes there; None leaves the environment's own limit.
+            in `info["final_obs"]`. So every row of a step is a transition, and none comes from a reset.
+        max_episode_steps: steps after which an episode is cut (truncated). None keeps the environment's own limit.
         **env_settings: for the environment itself, such as `gravity=-5.0`.
 
     Raises:
-        ValueError: an unknown id or backend, native for another environment, observations that are no flat Box, or
-            actions that are no Discrete.
+        ValueError: the id or backend is unknown, native is asked for another environment than LunarLander, the
+            observations are no flat Box, or the actions are not Discrete.
     """
     num_envs = check("num_envs", Count, num_envs)
     if backend is not None and backend not in BACKENDS:
@@ -48,13 +49,12 @@ def make_vec_env(
     env_id = current_env_id(env_id, stacklevel=3)
     find_spec(env_id)
     if backend is None:
-        backend = "native" if env_id in LANDER_IDS else "sync"
+        backend = "native" if is_lander(env_id) else "sync"
     if backend == "native":
-        if env_id not in LANDER_IDS:
+        if not is_lander(env_id):
             raise InputError(f"backend must be sync or async for env_id {env_id!r}, got 'native'")
-        from fastlander.lander.vector_env import (
-            LunarLanderVectorEnv,  # kernels, which the other backends need not wait for
-        )
+        # Imported here, because the other backends need none of its kernels, which take long to load.
+        from fastlander.lander.vector_env import LunarLanderVectorEnv
 
         return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)
     try:
@@ -77,7 +77,7 @@ def make_vec_env(
 
 
 def find_spec(env_id: str) -> gym.envs.registration.EnvSpec:
-    """What Gymnasium registered under this id ("module:id" imports the module first). ValueError if nothing."""
+    """Gymnasium's registration of an id; "module:id" imports the module first. ValueError if there is none."""
     module, _, name = env_id.rpartition(":")
     try:
         if module:
@@ -96,7 +96,12 @@ def check_spaces(env_id: str, observation_space: gym.Space, action_space: gym.Sp
 
 
 def final_observations(next_obs: np.ndarray, infos: dict[str, Any]) -> np.ndarray:
-    """The observations that the actions led to, before any SAME_STEP autoreset: float32[N, obs_size]."""
+    """The observations that the actions led to, before any SAME_STEP autoreset: float32[N, obs_size].
+
+    Args:
+        next_obs: [N, obs_size], from the environments' `step`. Rows that ended an episode begin the next one.
+        infos: from the same `step`, with the last observation of each episode that ended.
+    """
     final = np.asarray(next_obs, np.float32)
     if "final_obs" in infos:
         final = final.copy()
@@ -106,12 +111,13 @@ def final_observations(next_obs: np.ndarray, infos: dict[str, Any]) -> np.ndarra
 
 
 def _refused(env_id: str, error: Exception) -> InputError:
+    """The one-line error for an environment that Gymnasium cannot make, with Gymnasium's reason."""
     reason = " ".join(str(error).split())
     return InputError(f"env_id must be an environment that Gymnasium can make, got {env_id!r} ({reason})")
 
 
 def _leave_interrupts_to_parent(env: gym.Env) -> gym.Env:
-    """In a worker process, ignore Ctrl-C: the parent stops in order and closes its workers."""
+    """Ignore Ctrl-C in a worker process, because the parent process closes its workers when it stops."""
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     return env

@@ -1,4 +1,4 @@
-"""`python -m fastlander.evaluate DIR`: greedy episodes of a finished run."""
+"""`python -m fastlander.evaluate DIR`: play greedy episodes with the policy of a finished run."""
 
 import sys
 from collections.abc import Sequence
@@ -21,19 +21,19 @@ PROG = "fastlander evaluate"
 def evaluate_run(
     directory: str | Path, episodes: int = 100, seed: int = 0, backend: Backend | None = None
 ) -> "tuple[str, Evaluation]":
-    """Greedy episodes of the policy a run left behind: (env id, evaluation).
+    """Play greedy episodes with the policy of a run: (env id, evaluation).
 
     Args:
-        directory: with a model.safetensors.
-        episodes: to play.
+        directory: run directory, with a model.safetensors.
+        episodes: number of episodes.
         seed: of the episodes.
-        backend: what steps them, as in `make_vec_env`; None is what the run was trained on.
+        backend: what steps the environments, as in `make_vec_env`. None is the backend of the run.
 
     Raises:
-        ValueError: there is no such policy, or a number is out of range.
+        ValueError: the directory has no model, or a number is out of range.
     """
     from fastlander.evaluation.episodes import evaluate, make_eval_env
-    from fastlander.learner.fused.policy import FusedPolicy  # here, as --help does not wait for torch and numba
+    from fastlander.learner.fused.policy import FusedPolicy  # here, so that --help does not wait for torch and numba
     from fastlander.storage.model_file import load_model
     from fastlander.streams import draw_seeds
 
@@ -47,18 +47,17 @@ def evaluate_run(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line to a printed evaluation; exit status 0, or 2 for bad input."""
+    """Print an evaluation; exit status 0, or 2 for bad input."""
     from fastlander.arguments import Directory, exit_status, parse
 
     def command(directory: Directory, episodes: Count = 100, seed: Natural = 0, backend: Backend | None = None) -> int:
-        """Play greedy episodes with the policy of a finished run and print how they went.
+        """Play greedy episodes with the policy of a finished run and print their statistics.
 
         Args:
             directory: Run directory, with a model.safetensors.
-            episodes: Episodes to play.
+            episodes: Number of episodes.
             seed: Seed of the episodes.
-            backend: What steps them: the native lander, or Gymnasium's environments in one process (sync) or in one
-                each (async); None is what the run was trained on.
+            backend: native (our lander), sync (Gymnasium's) or async (a process each). None is the backend of the run.
         """
         from fastlander.evaluation.evaluation import describe
 

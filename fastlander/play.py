@@ -1,4 +1,4 @@
-"""`python -m fastlander.play DIR`: watch greedy episodes of a finished run in Gymnasium's window."""
+"""`python -m fastlander.play DIR`: show greedy episodes of a finished run in Gymnasium's window."""
 
 import os
 import sys
@@ -10,22 +10,22 @@ PROG = "fastlander play"
 
 
 def _check_screen() -> None:
-    """InputError where SDL would show its window to nobody, without a word."""
+    """ValueError if there is no screen. SDL, which draws the window, would then draw to nowhere and not say so."""
     if sys.platform == "linux" and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"))):
         raise InputError("play needs a screen, and DISPLAY is not set; `fastlander record` writes a file instead")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line to a window; exit status 0, or 2 for bad input."""
+    """Show the episodes and print their returns; exit status 0, or 2 for bad input."""
     from fastlander.arguments import Directory, exit_status, parse
 
     def command(directory: Directory, episodes: Count = 3, seed: Natural = 0) -> int:
-        """Watch greedy episodes of a finished run in Gymnasium's window.
+        """Show greedy episodes of a finished run in Gymnasium's window, one after the other.
 
         Args:
             directory: Run directory, with a model.safetensors.
-            episodes: Episodes, one after the other.
-            seed: Seed of the episodes, those that evaluate plays.
+            episodes: Number of episodes.
+            seed: Seed of the episodes. With the same seed evaluate plays the same ones.
         """
         check("episodes", Count, episodes)
         check("seed", Natural, seed)

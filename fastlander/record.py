@@ -1,8 +1,5 @@
-"""`python -m fastlander.record DIR`: greedy episodes of a finished run as GIF, MP4 or single frames."""
+"""`python -m fastlander.record DIR`: write greedy episodes of a finished run as GIF, MP4 or single frames."""
 
-import contextlib
-import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from fastlander.storage.files import check_new, writing
+from fastlander.storage.files import check_new, replacing, writing_output
 from fastlander.validation import Count, Natural, check
 from fastlander.viewing.video import load_ffmpeg, write_frames, write_gif, write_mp4
 
@@ -27,18 +24,20 @@ def record(
     seed: int = 0,
     progress: bool = False,
 ) -> tuple[Path, list[float]]:
-    """Write what the policy of a run does: the file (or directory of frames), and each episode's return.
+    """Write pictures of greedy episodes of a run: (path of the file or directory, return of each episode).
 
     Args:
-        directory: of the run.
-        output: file to make (for frames, directory); None is `flight.gif`, `flight.mp4` or `frames` in `directory`.
+        directory: run directory, with a model.safetensors.
+        output: new file to make, a new directory for frames. None is `flight.gif`, `flight.mp4` or `frames` in
+            `directory`.
         format: gif, mp4 (needs imageio-ffmpeg) or frames (PNG files).
-        episodes: played one after the other.
-        seed: of the episodes, those that `fastlander.evaluate` plays.
+        episodes: number of episodes, one after the other.
+        seed: of the episodes. With the same seed `fastlander.evaluate` plays the same ones.
         progress: show a bar.
 
     Raises:
-        ValueError: no such policy, an output that exists or cannot be written, or no imageio-ffmpeg for mp4.
+        ValueError: the directory has no model, its environment cannot be rendered, the output exists or cannot be
+            written, or imageio-ffmpeg is missing for mp4.
     """
     episodes, seed = check("episodes", Count, episodes), check("seed", Natural, seed)
     format = check("format", Format, format)
@@ -49,27 +48,21 @@ def record(
     flight = Flight(directory, episodes, seed, "rgb_array")
     name = "frames" if format == "frames" else f"flight.{format}"
     path = check_new(Path(directory) / name if output is None else Path(output))
-    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
     write = {"gif": write_gif, "mp4": write_mp4, "frames": write_frames}[format]
-    try:
-        with writing(path):
-            write(temporary, _shown(flight.frames(), progress), flight.frames_per_second)
-            os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with writing_output(path), replacing(path) as temporary:
+        write(temporary, _with_bar(flight.frames(), progress), flight.frames_per_second)
     return path, flight.returns
 
 
-def _shown(frames: Iterable[np.ndarray], progress: bool) -> Iterator[np.ndarray]:
+def _with_bar(frames: Iterable[np.ndarray], progress: bool) -> Iterator[np.ndarray]:
+    """The same frames, with a bar on the terminal while they are taken, if `progress`."""
     from rich.progress import track
 
     return iter(track(frames, "recording", total=None, transient=True, disable=not progress))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line to a file; exit status 0, or 2 for bad input."""
+    """Write the pictures; exit status 0, or 2 for bad input."""
     from fastlander.arguments import Directory, exit_status, parse
 
     def command(
@@ -80,10 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         Args:
             directory: Run directory, with a model.safetensors.
-            output: File to make (for frames, a directory); None is flight.gif, flight.mp4 or frames in the directory.
+            output: New file, or directory for frames. None is flight.gif, flight.mp4 or frames in the run directory.
             format: gif, mp4 (needs the extra fastlander[video]) or frames (a PNG file each).
-            episodes: Episodes, one after the other.
-            seed: Seed of the episodes, those that evaluate plays.
+            episodes: Number of episodes, one after the other.
+            seed: Seed of the episodes. With the same seed evaluate plays the same ones.
         """
         path, returns = record(directory, output, format=format, episodes=episodes, seed=seed, progress=True)
         scores = ", ".join(f"{score:.1f}" for score in returns)

@@ -1,4 +1,4 @@
-"""`SB3VecEnv`: the native lander as Stable-Baselines3 takes environments (needs the extra fastlander[sb3])."""
+"""`SB3VecEnv`: the native lander for Stable-Baselines3 (needs the extra fastlander[sb3])."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,15 +19,15 @@ except ImportError as error:
 class SB3VecEnv(VecEnv):
     """N LunarLander-v3 environments for Stable-Baselines3's algorithms, `evaluate_policy` and `VecMonitor`.
 
-    What a `DummyVecEnv` of N `gym.make("LunarLander-v3")` gives, this gives: observations, rewards, dones and infos
-    with `terminal_observation` and `TimeLimit.truncated`, seed for seed.
+    It gives the same as a `DummyVecEnv` of N `gym.make("LunarLander-v3")` with the same seeds: observations, rewards,
+    dones, and infos with `terminal_observation` and `TimeLimit.truncated`.
 
     Args:
         num_envs: N, at least 1.
-        **settings: of `LunarLanderVectorEnv`, such as `num_threads`, `continuous` or `enable_wind`.
+        **settings: for `LunarLanderVectorEnv`, such as `num_threads`, `continuous` or `enable_wind`.
 
     Raises:
-        ValueError: a setting out of range, or an `autoreset_mode`, which Stable-Baselines3 prescribes.
+        ValueError: a setting is out of range, or `autoreset_mode` is given, which Stable-Baselines3 prescribes.
     """
 
     def __init__(self, num_envs: int = 1, **settings: Any) -> None:
@@ -40,18 +40,18 @@ class SB3VecEnv(VecEnv):
         super().__init__(num_envs, self.env.single_observation_space, self.env.single_action_space)
 
     def reset(self) -> np.ndarray:
-        """New episodes with the seeds given by `seed`, if any: float32[N, 8]."""
+        """Begin new episodes, with the seeds that `seed` was given, if any: obs float32[N, 8]."""
         obs, _ = self.env.reset(seed=self._seeds)
         self._reset_seeds()
         self._reset_options()
         return obs
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Take note of the actions, int[N] or float[N, 2]."""
+        """Keep the actions for `step_wait`: int[N], or float[N, 2] if continuous."""
         self._actions = actions
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """Step: (obs float32[N, 8], reward float32[N], done bool[N], a dict per environment)."""
+        """Step every lander: (obs float32[N, 8], reward float32[N], done bool[N], N infos)."""
         obs, reward, terminated, truncated, info = self.env.step(self._actions)
         done = terminated | truncated
         infos: list[dict[str, Any]] = [{"TimeLimit.truncated": False} for _ in range(self.num_envs)]
@@ -67,23 +67,23 @@ class SB3VecEnv(VecEnv):
         self.env.close()
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """uint8[400, 600, 3] of each lander, where render_mode is "rgb_array"."""
+        """A picture of each lander, uint8[400, 600, 3], or None for each if render_mode is not "rgb_array"."""
         return self.env.render() or [None] * self.num_envs
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """An attribute of the vector environment, once per lander asked for."""
+        """An attribute of the vector environment, once for each lander in `indices` (None: for all)."""
         return [getattr(self.env, attr_name)] * self._count(indices)
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Refused: the landers are no objects of their own."""
-        raise AttributeError(f"landers are settled when they are made, so {attr_name} cannot be set")
+        """AttributeError: the landers are no objects that could have attributes."""
+        raise AttributeError(f"landers take their settings when they are made, so {attr_name} cannot be set")
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Refused: the landers are no objects of their own."""
+        """AttributeError: the landers are no objects that could have methods."""
         raise AttributeError(f"landers have no methods of their own, so {method_name} cannot be called")
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: Any = None) -> list[bool]:
-        """No lander is wrapped."""
+        """False for each lander in `indices` (None: for all), as none is wrapped."""
         return [False] * self._count(indices)
 
     def _count(self, indices: Any) -> int:

@@ -1,4 +1,4 @@
-"""The main job: argv to a Config to a Trainer. `python -m fastlander.train --num-envs 16`."""
+"""`python -m fastlander.train`: train a DQN, with a Config from the command line."""
 
 import argparse
 import dataclasses
@@ -22,26 +22,23 @@ class Arguments:
     """Train a DQN on LunarLander (or another environment with flat observations and discrete actions)."""
 
     preset: Literal["default", "best", "lecture"] = "default"
-    """Where the settings start from: the fastest known to solve the lander, those that make the best lander in a fixed
-    budget, or the lecture's own numbers."""
+    """Settings to start from: default (solves fastest), best (best lander of two million steps) or the lecture's."""
     seeds: Count | None = None
-    """Train so many agents at once, with the seeds from --seed on, and report the interquartile mean of their outcomes
-    with 95% bootstrap intervals; None trains one."""
+    """Agents to train at once, with the seeds from --seed on. Prints statistics over the seeds. None is one agent."""
     resume: str | None = None
-    """Go on with the run in this directory, which was broken off, as if it had not been; takes no other setting but
-    --no-progress."""
+    """Directory of a run that stopped early and is to go on. No other setting may be given but --no-progress."""
     config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
-    """What a command line asks for: the settings of its preset, changed by its other flags."""
+    """The arguments of a command line: the settings of its preset, changed by its other flags."""
     args = list(sys.argv[1:] if argv is None else argv)
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--preset", choices=PRESETS, default="default")
     try:
         preset = first.parse_known_args(args)[0].preset
     except argparse.ArgumentError:
-        preset = "default"  # tyro will refuse it too, in the words of all other refusals
+        preset = "default"  # tyro refuses the preset below, with the same kind of line as for every other flag
     hints: dict[str, Any] = {"preset": Literal[tuple(PRESETS)], "seeds": Count | None, **setting_types()}
     arguments = parse(Arguments, args, PROG, hints, default=Arguments(preset, config=Config.preset(preset)))
     check("seeds", Count | None, arguments.seeds)
@@ -53,7 +50,7 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line to a trained lander.
+    """Train as the command line says.
 
     Exit status: 0 done, 1 failed (diverged, or the disk is full), 2 bad input, 130 interrupted.
     """
@@ -61,11 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: Arguments) -> int:
-    # torch and numba make a million objects that stay: the garbage collector would look through them again and again
-    # while they are imported and once more at exit, 0.6 s in all.
+    # Importing torch and numba makes a million objects that stay. The garbage collector would search them many times
+    # during the imports, and once more at exit: 0.6 s in all.
     gc.disable()
     from fastlander.storage.run_directory import RunFailed
-    from fastlander.training.trainer import Trainer  # here, as --help does not wait for torch and numba
+    from fastlander.training.trainer import Trainer  # here, so that --help does not wait for torch and numba
 
     gc.freeze()
     gc.enable()

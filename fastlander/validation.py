@@ -1,4 +1,4 @@
-"""Checks at the border: is a value of its annotated type and in its range, and if not, one line that says so."""
+"""Checks of values from outside: their type and range, and one line that says what is allowed."""
 
 import math
 import numbers
@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 
 class InputError(ValueError):
-    """A value from outside that cannot be used; its one-line message says what was wrong and what is allowed."""
+    """A value from outside that cannot be used. The message is one line: what was wrong, and what is allowed."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `low` to `high`, either end left out where `*_open`."""
+    """The numbers from `low` to `high`. An end is left out where `low_open` or `high_open` is set."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -40,7 +40,18 @@ Natural = Annotated[int, Range(low=0)]
 
 
 def check(name: str, hint: Any, value: Any) -> Any:
-    """`value` as type `hint` if it is one (an int passes for a float) and in its range, else InputError."""
+    """`value` in the Python type of its hint, if it is of that type and in its range.
+
+    An int is taken for a float, a list for a tuple, NumPy's numbers for Python's.
+
+    Args:
+        name: of the setting, for the error's line.
+        hint: annotated type, such as `Count` or `Count | None`.
+        value: what was given.
+
+    Raises:
+        ValueError: the value is of another type or out of range.
+    """
     checked = _accept(hint, value)
     if checked is _REFUSED:
         raise InputError(f"{name} must be {allowed(hint)}, got {value!r}")
@@ -48,7 +59,7 @@ def check(name: str, hint: Any, value: Any) -> Any:
 
 
 def allowed(hint: Any) -> str:
-    """What values a setting of annotated type `hint` takes, in words."""
+    """The values that an annotated type takes, in words: "an integer of at least 1" for `Count`."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         return f"{allowed(args[0])} {args[1]}"
@@ -62,11 +73,12 @@ def allowed(hint: Any) -> str:
     return {int: "an integer", float: "a number", bool: "True or False", str: "text", type(None): "None"}[hint]
 
 
-_REFUSED = object()
+_REFUSED = object()  # stands for no value, as None is a value that a setting can have
 _NUMBERS = {int: numbers.Integral, float: numbers.Real}  # NumPy's scalars are registered as these
 
 
 def _accept(hint: Any, value: Any) -> Any:
+    """`value` in the type of `hint`, or `_REFUSED`."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         value = _accept(args[0], value)
@@ -83,6 +95,7 @@ def _accept(hint: Any, value: Any) -> Any:
 
 
 def _accept_tuple(args: tuple[Any, ...], value: Any) -> Any:
+    """`value` as a tuple whose items are of the types `args`, or `_REFUSED`."""
     if not isinstance(value, tuple | list) or not value:
         return _REFUSED
     hints = args[:1] * len(value) if args[-1] is Ellipsis else args

@@ -1,4 +1,4 @@
-"""`python -m fastlander.verify`: a certificate that the native lander is Gymnasium's on this machine, byte for byte."""
+"""`python -m fastlander.verify`: compare the native lander with Gymnasium's on this machine, byte for byte."""
 
 import sys
 import time
@@ -15,17 +15,17 @@ class Arguments:
     """Compare the native lander with Gymnasium's Box2D lander on this machine, byte for byte."""
 
     episodes: Count = 200
-    """Random episodes; the other groups play a share of so many."""
+    """Episodes with random actions. The other groups play a fixed share of this number."""
     num_envs: Count = 16
-    """Landers stepped together."""
+    """Landers that step together."""
     num_threads: Count = 1
-    """Threads that step them."""
+    """Threads that step the landers."""
     seed: Natural = 0
     """Seed of the first episode of each group."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line to a printed certificate; exit status 0, 1 if anything differs, or 2 for bad input."""
+    """Print how many steps were compared and how many differ; exit status 0, 1 if any differs, 2 for bad input."""
     from fastlander.arguments import exit_status, parse
 
     def run() -> int:
@@ -33,12 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parse(Arguments, argv, PROG, hints)
         for name, hint in hints.items():
             check(name, hint, getattr(arguments, name))
-        from fastlander.lander.parity import (  # here, as --help does not wait for numba
-            GROUPS,
-            Parity,
-            compare,
-            environment,
-        )
+        # Imported here, so that --help does not wait for numba.
+        from fastlander.lander.parity import GROUPS, Parity, compare, environment
 
         print(environment())
         print(f"{'':<22}{'episodes':>9}{'steps':>11}{'mismatches':>12}")

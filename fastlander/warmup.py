@@ -1,4 +1,4 @@
-"""`python -m fastlander.warmup`: compile every kernel ahead."""
+"""`python -m fastlander.warmup`: compile every kernel now, so that no later command has to wait for it."""
 
 import sys
 import tempfile
@@ -12,7 +12,7 @@ PROG = "fastlander warmup"
 
 
 def compile_everything() -> dict[str, float]:
-    """Compile (or load) every kernel of this package: seconds by group."""
+    """Compile every kernel of this package, or load those that were compiled before: seconds of each group."""
     seconds = {}
     for name, work in {"lander": _lander, "buffer and learner": _learner}.items():
         start = time.perf_counter()
@@ -52,11 +52,11 @@ def _learner() -> None:
 
 @dataclass(frozen=True)
 class Arguments:
-    """Compile every kernel ahead, so that nothing has to be compiled later on this machine."""
+    """Compile every kernel now, so that no later command on this machine has to wait for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: compile everything and say how long it took; exit status 0, or 2 for bad input."""
+    """Compile everything and print how long it took; exit status 0, or 2 for bad input."""
     from fastlander.arguments import exit_status, parse
 
     def run() -> int:

@@ -1,11 +1,13 @@
 import dataclasses
 import itertools
+import json
 import pathlib
 
 import numpy as np
 import pytest
 
 from fastlander import Config
+from fastlander.config import is_lander
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,31 @@ def test_it_is_frozen():
 def test_json_gives_the_same_config_back():
     config = Config.preset("lecture", num_envs=4, output_dir="somewhere")
     assert Config.from_json(config.to_json()) == config
+
+
+def test_some_settings_have_no_effect_on_the_result():
+    config = Config(num_envs=4, hidden_sizes=(8,), output_dir="x", progress=False, tensorboard=True, seed=3)
+    settings = config.result_settings()
+    names = {field.name for field in dataclasses.fields(Config)}
+    assert names - settings.keys() == {"output_dir", "progress", "tensorboard", "checkpoint_interval"}
+    assert settings["hidden_sizes"] == [8]
+    assert Config.from_json(json.dumps(settings)) == Config(num_envs=4, hidden_sizes=(8,), seed=3)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "yes"),
+    [
+        ("LunarLander-v3", True),
+        ("fastlander/LunarLander-v3", True),
+        ("fastlander:fastlander/LunarLander-v3", True),
+        ("fastlander/LunarLanderContinuous-v3", False),
+        ("CartPole-v1", False),
+    ],
+)
+def test_the_ids_of_the_lander(env_id, yes):
+    assert is_lander(env_id) == yes
+    assert Config(env_id=env_id).is_lander == yes
+    assert Config(env_id=env_id).mirrors == yes
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"nmu_envs": 3}', '{"num_envs": 0}'])

@@ -1,9 +1,12 @@
+import pathlib
+import shutil
 import sys
 
 import numpy as np
 import pytest
 import torch
 
+import fastlander
 from fastlander import Config, Trainer, cli
 from fastlander.export import export_onnx
 
@@ -26,11 +29,21 @@ def test_onnxruntime_computes_what_torch_does(result, tmp_path):
         (values,) = session.run(["values"], {"obs": obs})
         with torch.no_grad():
             assert values == pytest.approx(result.agent.q_net(torch.from_numpy(obs)).numpy(), rel=1e-4, abs=1e-5)
-    assert Config.from_json(session.get_modelmeta().custom_metadata_map["config"]) == Config(
-        num_envs=4, total_timesteps=500, eval_episodes=2, hidden_sizes=(24, 9), progress=False,
-        output_dir=result.output_dir,
-    )  # fmt: skip
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert Config.from_json(metadata["config"]) == Config(
+        num_envs=4, total_timesteps=500, eval_episodes=2, hidden_sizes=(24, 9)
+    )
+    assert (metadata["env_id"], metadata["fastlander_version"]) == ("LunarLander-v3", fastlander.__version__)
     assert [file.name for file in path.parent.iterdir()] == ["policy.onnx"]
+
+
+def test_the_file_says_nothing_of_where_it_was_made(result, tmp_path):
+    shutil.copytree(result.output_dir, tmp_path / "elsewhere")
+    contents = [export_onnx(result.output_dir, tmp_path / "a.onnx"), export_onnx(tmp_path / "elsewhere")]
+    first, second = (path.read_bytes() for path in contents)
+    assert first == second
+    for path in (result.output_dir, tmp_path, pathlib.Path(fastlander.__file__).parent, pathlib.Path(torch.__file__)):
+        assert str(path.parent).encode() not in first
 
 
 def test_the_command_says_one_line(result, capfd):

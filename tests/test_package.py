@@ -94,6 +94,8 @@ def test_every_exported_name_is_there():
     for name in fastlander.__all__:
         assert getattr(fastlander, name) is not None
         assert name in dir(fastlander)
+        if name != "__version__":
+            assert getattr(fastlander, name).__module__ == f"fastlander.{fastlander._HOME[name]}"
     assert "train" not in fastlander.__all__
     assert importlib.import_module("fastlander.train").main
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):

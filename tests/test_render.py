@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastlander import Agent, Config, QNetwork, Trainer, replay, show
-from fastlander.viewing.trace import trace
+from fastlander.viewing.trace import trace_flight
 
 
 def frames(count):
@@ -56,7 +56,7 @@ def landing_in(widget):
 
 
 def test_a_replay_is_the_landing_that_the_policy_flies(result):
-    expected = trace(gym.make("LunarLander-v3"), result.agent.q_net.greedy, 5).to_json()
+    expected = trace_flight(gym.make("LunarLander-v3"), result.agent.q_net.greedy, 5).to_json()
     plain = torch.nn.Sequential(*result.agent.q_net)
     for policy in (result, result.agent, result.agent.q_net, plain, result.output_dir, str(result.output_dir)):
         assert landing_in(replay(policy, seed=5)) == expected

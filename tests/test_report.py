@@ -1,23 +1,20 @@
-import base64
 import csv
 import json
 import os
 import re
 import shutil
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
 from fastlander import Config, LunarLanderVectorEnv, Trainer, cli
 from fastlander.evaluation.episodes import evaluate
-from fastlander.evaluation.evaluation import Evaluation
-from fastlander.physics.state import ORIGIN, POSITION, unpack
 from fastlander.report import write_report
-from fastlander.storage.tables import EVALUATION_COLUMNS, evaluation_rows, read_judgements, read_table, table
-from fastlander.viewing.report_page import curve, histogram, replays_of
-from fastlander.viewing.trace import trace
+from fastlander.storage.tables import EVALUATION_COLUMNS
+from fastlander.viewing.page import build_page
+from fastlander.viewing.report_page import chosen_traces, curve, histogram
+from tests.test_tables import some_evaluation
 
 SHORT = {"num_envs": 4, "total_timesteps": 1_000, "eval_episodes": 5, "progress": False, "eval_gate": -1e9}
 
@@ -32,62 +29,16 @@ def data_of(path):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
 
 
-def idle(obs):
-    return np.zeros(len(obs), np.int64)
-
-
-def swinging(obs):
-    """Every engine now and then, both legs on the ground at times."""
-    return np.where(obs[:, 3] < -0.15, 2, np.where(obs[:, 4] > 0, 3, 1))
-
-
-@pytest.mark.parametrize("policy", [idle, swinging])
-@pytest.mark.parametrize("seed", [0, 1, 2, 77])
-def test_a_trace_is_what_the_native_lander_does(policy, seed):
-    got = trace(gym.make("LunarLander-v3"), policy, seed)
-    env = LunarLanderVectorEnv(1, autoreset_mode="Disabled")
-    obs, _ = env.reset(seed=seed)
-    over, total = False, 0.0
-    for k in range(len(got.events)):
-        real = unpack(env._memory, 1).real[:, 0]
-        for body in range(3):
-            angle = (real[POSITION + 3 * body + 2] + np.pi) % (2 * np.pi) - np.pi
-            pose = [real[ORIGIN + 2 * body], real[ORIGIN + 2 * body + 1], angle]
-            assert got.poses[k, body] == pytest.approx(1000 * np.array(pose), abs=0.51)
-        assert got.scores[k] == total
-        assert got.events[k] & 12 == 4 * obs[0, 6] + 8 * obs[0, 7]
-        if not over:
-            action = policy(obs)
-            assert got.events[k] & 3 == action[0]
-            obs, reward, terminated, truncated, _ = env.step(action)
-            total, over = total + reward[0], bool(terminated[0] or truncated[0])
-    assert over
-    assert got.score == total
-    assert {-100.0: got.outcome in ("crashed", "flew away"), 100.0: got.outcome == "landed"}.get(
-        reward[0], truncated[0]
-    )
-    assert got.ground[4:7] == pytest.approx([0.99 * 400 / 30 / 4] * 3)  # Gymnasium smooths by 0.33 three times
-
-
-def test_a_trace_goes_out_and_comes_back():
-    got = trace(gym.make("LunarLander-v3"), swinging, 3)
-    record = json.loads(json.dumps(got.to_json()))
-    poses = np.frombuffer(base64.b64decode(record["poses"]), "<i2").reshape(-1, 3, 3)
-    assert np.array_equal(poses, got.poses)
-    assert np.array_equal(np.frombuffer(base64.b64decode(record["events"]), np.uint8), got.events)
-    assert np.frombuffer(base64.b64decode(record["scores"]), "<f4") == pytest.approx(got.scores, rel=1e-6)
-    assert len(json.dumps(record)) < 35 * len(got.events) + 1_000
-
-
 def test_the_landings_shown_are_the_best_the_median_and_the_worst(result):
     evaluation = result.evaluation
-    shown = replays_of(result.agent.q_net, evaluation)
+    shown = chosen_traces(result.agent.q_net, evaluation)
+    assert list(shown) == ["Best", "Median", "Worst"]
     ordered = sorted(evaluation.returns)
-    assert [replay.score for replay in shown.values()] == [ordered[-1], ordered[2], ordered[0]]
-    seeds = [replay.seed for replay in shown.values()]
+    assert [trace.score for trace in shown.values()] == [ordered[-1], ordered[2], ordered[0]]
+    seeds = [trace.seed for trace in shown.values()]
     env = LunarLanderVectorEnv(3, autoreset_mode="Disabled")
     again = evaluate(result.agent.q_net.greedy, env, seeds)
-    assert [replay.score for replay in shown.values()] == again.returns.tolist()
+    assert [trace.score for trace in shown.values()] == again.returns.tolist()
 
 
 def test_a_run_leaves_a_page_that_asks_for_nothing(result):
@@ -98,7 +49,7 @@ def test_a_run_leaves_a_page_that_asks_for_nothing(result):
         page.split()
     )
     data = data_of(result.output_dir / "report.html")
-    assert [len(data["replays"]), sum(data["returns"]["data"]["counts"])] == [3, 5]
+    assert [len(data["traces"]), sum(data["returns"]["data"]["counts"])] == [3, 5]
     with open(result.output_dir / "episodes.csv", newline="") as file:
         episodes = list(csv.DictReader(file))
     assert [float(row["score"]) for row in episodes] == result.agent.scores
@@ -129,17 +80,36 @@ def test_another_environment_has_a_page_without_landings(tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     assert "CartPole-v1, seed 0" in page
     assert "Landings" not in page
-    assert data_of(tmp_path / "run" / "report.html")["replays"] == []
+    assert data_of(tmp_path / "run" / "report.html")["traces"] == []
 
 
-def test_text_in_settings_cannot_break_the_page(result, tmp_path):
+HOSTILE = "</script><script>alert(1)</script>"
+
+
+def test_text_cannot_break_the_page(result):
+    values = {
+        "title": HOSTILE, "lead": HOSTILE, "tiles": [(HOSTILE, HOSTILE, HOSTILE)], "landings": [], "episodes": HOSTILE,
+        "window": 100, "solved": None, "spread": HOSTILE, "settings": [(HOSTILE, HOSTILE, True)], "footer": HOSTILE,
+        "data": {"curve": {"label": HOSTILE}},
+    }  # fmt: skip
+    page = build_page("report.html", ["report.css"], ["report.js"], values)
+    assert page.count("alert(1)") == 12
+    assert "<script>alert" not in page
+    assert json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["curve"]["label"] == HOSTILE
+
+
+def test_the_page_shows_the_settings_that_decide_the_result(result, tmp_path):
+    """Also of a model file of an earlier version, which holds every setting."""
     shutil.copytree(result.output_dir, tmp_path / "run")
     path = tmp_path / "run" / "model.safetensors"
-    hostile = Config(**SHORT, output_dir="</script><script>alert(1)</script>")
+    hostile = Config(**SHORT, output_dir=HOSTILE)
     save_file(load_file(path), path, {"config": hostile.to_json(), "fastlander_version": "0.1.0"})
     page = write_report(tmp_path / "run").read_text()
-    assert "alert(1)" in page
-    assert "<script>alert" not in page
+    assert page == (result.output_dir / "report.html").read_text()
+    rows = re.findall(r"<tr( class=\"changed\")?><td>(\w+)</td><td>(.*?)</td></tr>", page)
+    assert [name for _, name, _ in rows] == list(Config().result_settings())
+    changed = {name: value for mark, name, value in rows if mark}
+    assert changed == {"num_envs": "4", "total_timesteps": "1000", "eval_episodes": "5", "eval_gate": "-1000000000.0"}
 
 
 @pytest.mark.parametrize(
@@ -153,6 +123,7 @@ def test_text_in_settings_cannot_break_the_page(result, tmp_path):
         ),
         ("unkept", "unkept/evaluations.csv must have episodes of the policy that was kept, got none"),
         ("unlogged", "unlogged/metrics.csv must have a row, got none"),
+        ("infinite", "infinite/episodes.csv must have finite numbers in the column score, got others"),
         ("run --output taken", "output must be a new file, got 'taken', which exists"),
         (
             "newer",
@@ -161,13 +132,15 @@ def test_text_in_settings_cannot_break_the_page(result, tmp_path):
     ],
 )
 def test_what_cannot_be_reported(in_tmp, result, capsys, arguments, line):
-    for name in ("run", "unjudged", "strange", "unkept", "unlogged", "newer"):
+    for name in ("run", "unjudged", "strange", "unkept", "unlogged", "infinite", "newer"):
         shutil.copytree(result.output_dir, name)
     os.unlink("unjudged/evaluations.csv")
     (in_tmp / "strange" / "evaluations.csv").write_text("judgement,timesteps,kept\n0,1,1\n")
     (in_tmp / "unkept" / "evaluations.csv").write_text(",".join(EVALUATION_COLUMNS) + "\n")
     header, *_ = (in_tmp / "unlogged" / "metrics.csv").read_text().splitlines()
     (in_tmp / "unlogged" / "metrics.csv").write_text(header + "\n")
+    with open("infinite/episodes.csv", "a") as file:
+        file.write("1000,-inf,100\n")
     tensors, config = load_file("newer/model.safetensors"), {**json.loads(Config().to_json()), "wings": 2}
     save_file(tensors, "newer/model.safetensors", {"config": json.dumps(config), "fastlander_version": "9.0"})
     (in_tmp / "taken").write_text("precious")
@@ -177,32 +150,6 @@ def test_what_cannot_be_reported(in_tmp, result, capsys, arguments, line):
     assert err.startswith(f"fastlander report: error: {line}")
     assert err.count("\n") == 1
     assert {path: path.read_bytes() for path in in_tmp.rglob("*") if path.is_file()} == before
-
-
-def some_evaluation(rng, count):
-    seeds, playtimes = rng.integers(2**31, size=count), rng.integers(1, 1000, size=count)
-    return Evaluation(rng.normal(size=count), playtimes, rng.normal(size=count), rng.random(count) < 0.5, seeds)
-
-
-def test_judgements_come_back_as_they_were(tmp_path):
-    rng = np.random.default_rng(0)
-    judgements = [(timesteps, some_evaluation(rng, count)) for timesteps, count in ((100, 3), (200, 4), (200, 1))]
-    for kept in range(3):
-        path = tmp_path / f"{kept}.csv"
-        path.write_bytes(table(EVALUATION_COLUMNS, evaluation_rows(judgements, kept)))
-        back, which = read_judgements(path)
-        assert which == kept
-        for (timesteps, evaluation), (expected_timesteps, expected) in zip(back, judgements, strict=True):
-            assert timesteps == expected_timesteps
-            for a, b in zip(vars(evaluation).values(), vars(expected).values(), strict=True):
-                assert np.array_equal(a, b)
-
-
-def test_an_empty_cell_is_nan(tmp_path):
-    (tmp_path / "t.csv").write_bytes(table(("a", "b"), [(1, ""), (2.5, -3)]))
-    columns = read_table(tmp_path / "t.csv", ("b", "a"))
-    assert columns["a"].tolist() == [1, 2.5]
-    assert np.isnan(columns["b"][0])
 
 
 def test_the_curve_of_many_episodes_is_thinned_and_its_mean_is_the_plain_one():

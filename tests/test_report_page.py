@@ -130,7 +130,7 @@ def test_scrubbing_and_the_keys_move_it_a_step_at_a_time(page):
 def test_what_was_landed_or_crashed_is_drawn_on_the_ground(page):
     """The hull ends at most its own height and its legs' above the moon beneath it."""
     heights = page.execute_script("""
-        return report.replays.map((trace) => {
+        return report.traces.map((trace) => {
           const host = document.createElement("div"), replay = new Replay(host, trace);
           const hull = replay.body(replay.last, 0), k = Math.min(Math.max(Math.floor(hull.x / 2), 0), 9);
           const ground = trace.ground[k] + (trace.ground[k + 1] - trace.ground[k]) * (hull.x / 2 - k);

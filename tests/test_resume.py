@@ -2,10 +2,10 @@
 
 import contextlib
 import csv
+import hashlib
 import json
 import os
 import pathlib
-import pickle
 import random
 import re
 import shutil
@@ -15,12 +15,13 @@ import sys
 import threading
 import time
 
-import numpy as np
+import llvmlite.binding
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from fastlander import Config, Trainer, train
-from fastlander.storage.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from fastlander.storage.checkpoint import checkpoints
 from fastlander.storage.run_directory import NotWritten, RunDirectory
 from fastlander.training import trainer
 
@@ -69,10 +70,9 @@ def broken_off(config, at):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, many_checkpoints):
-    """Left alone; its directory has the name that the broken ones get, since the model carries the settings."""
+    """The directory of a run that was left alone."""
     directory = tmp_path_factory.mktemp("alone") / "run"
-    with contextlib.chdir(directory.parent):
-        Trainer(Config(**SHORT, output_dir="run")).run()
+    Trainer(Config(**SHORT, output_dir=directory)).run()
     return directory
 
 
@@ -193,58 +193,17 @@ def contents(directory):
 
 
 @pytest.mark.parametrize("name", ["arrays.npz", "state.json", "weights.safetensors"])
-@pytest.mark.parametrize("damage", ["truncated", "altered", "missing", "pickle"])
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
 def test_a_damaged_checkpoint_is_refused_by_name_and_reason(broken, capsys, name, damage):
+    """What else can be wrong with one: test_checkpoint.py."""
     path = broken / name
-    content = path.read_bytes()
     if damage == "truncated":
-        path.write_bytes(content[: len(content) // 2])
-    elif damage == "altered":
-        middle = len(content) // 2
-        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
-        if name == "state.json":
-            path.write_bytes(content.replace(b'"sha256"', b'"sha257"'))
-    elif damage == "missing":
-        path.unlink()
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     else:
-        path.write_bytes(pickle.dumps(Trap()))
+        path.unlink()
     line = refused(capsys)
     assert name in line
     assert "a checkpoint must be as it was written" in line
-    assert not Trap.sprung
-
-
-class Trap:
-    """Unpickling it leaves a mark."""
-
-    sprung = False
-
-    def __reduce__(self):
-        return spring, ()
-
-
-def spring():
-    Trap.sprung = True
-
-
-def test_a_pickle_with_the_right_checksum_is_not_unpickled_either(broken, capsys):
-    import hashlib
-
-    for content in (pickle.dumps(Trap()), object_array()):
-        (broken / "arrays.npz").write_bytes(content)
-        record = json.loads((broken / "state.json").read_text())
-        record["sha256"]["arrays.npz"] = hashlib.sha256(content).hexdigest()
-        (broken / "state.json").write_text(json.dumps(record))
-        assert "it is no npz file of plain arrays" in refused(capsys)
-    assert not Trap.sprung
-
-
-def object_array():
-    import io
-
-    file = io.BytesIO()
-    np.savez(file, trap=np.array([Trap()], dtype=object))
-    return file.getvalue()
 
 
 def test_what_is_no_run_or_another_s_is_refused(broken, in_tmp, capsys):
@@ -274,38 +233,6 @@ def test_two_runs_cannot_write_one_directory(broken, in_tmp, capsys):
     with directory:
         assert train.main(["--resume", "run"]) == 2
         assert "output_dir must not be written by two runs, got 'run', which is in use" in capsys.readouterr().err
-
-
-def test_states_come_back_as_they_were(tmp_path):
-    state = {
-        "a": {"tensor": torch.randn(3), "array": np.arange(4, dtype=np.uint64), "empty": np.zeros((0, 2), np.float32)},
-        "number": 0.1 + 0.2,
-        "big": 2**100,
-        "none": None,
-        "nan": float("nan"),
-        "nested": {"deep": {"text": "é", "list": [1, 2]}},
-    }
-    path = save_checkpoint(tmp_path, 7, state)
-    back = load_checkpoint(path)
-    assert torch.equal(back["a"]["tensor"], state["a"]["tensor"])
-    assert back["a"]["array"].dtype == np.uint64
-    assert back["a"]["empty"].shape == (0, 2)
-    assert np.isnan(back.pop("nan"))
-    for name in ("number", "big", "none", "nested"):
-        assert back[name] == state[name]
-
-
-def test_a_failed_write_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
-    path = save_checkpoint(tmp_path, 1, {"x": 1})
-
-    def full(handle):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        save_checkpoint(tmp_path, 2, {"x": 2})
-    assert os.listdir(tmp_path) == [path.name]
-    assert load_checkpoint(path) == {"x": 1}
 
 
 @pytest.fixture
@@ -347,7 +274,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint_and_says_so(small_disk, caps
         ):
             Trainer(config).run()
     assert "checkpoint not written (No space left on device); the one before stays" in capsys.readouterr().err
-    assert not list((small_disk / "run").rglob("*.tmp"))
+    assert not list((small_disk / "run").rglob(".*.tmp*"))
     assert checkpoints(small_disk / "run" / "checkpoint")
     (small_disk / "filling").unlink()
     assert train.main(["--resume", str(small_disk / "run"), "--no-progress"]) == 0
@@ -364,6 +291,30 @@ def test_the_command_says_that_the_disk_is_full(in_tmp, monkeypatch, capsys):
     line = capsys.readouterr().err
     assert "run/model.safetensors could not be written (No space left on device); run/checkpoint/000000001000" in line
     assert line.count("\n") == 1
+
+
+DATA = pathlib.Path(__file__).parent / "data"
+"""Two runs of an earlier version: data/README.md."""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="both were made on a CPU")
+def test_a_run_that_an_earlier_version_broke_off_comes_to_what_it_came_to_there(tmp_path):
+    shutil.copytree(DATA / "broken_off", tmp_path / "run")
+    assert Trainer.resume(tmp_path / "run").run().timesteps == 20_000
+    digests = {
+        name: hashlib.sha256((tmp_path / "run" / name).read_bytes()).hexdigest()
+        for name in ("episodes.csv", "evaluations.csv")
+    }
+    assert digests == {
+        "episodes.csv": "535dad2bb183c86e7cdd6bf205f660d1d668253b4035695ae3ed879b522710d9",
+        "evaluations.csv": "0460866b8a7872d5034aa3e3e2c3f58c907c889d6a7702ecf36a8f3bbbd69c50",
+    }
+    weights = load_file(tmp_path / "run" / "model.safetensors")
+    for name, expected in load_file(DATA / "alone" / "model.safetensors").items():
+        if llvmlite.binding.get_host_cpu_features().get("fma"):
+            assert weights[name].numpy().tobytes() == expected.numpy().tobytes()
+        else:  # a processor that rounds a product before it adds it
+            assert weights[name].numpy() == pytest.approx(expected.numpy(), abs=1e-5)
 
 
 def kill_and_resume(cwd, expected, moments, rng):

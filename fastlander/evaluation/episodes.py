@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.config import LANDER_IDS, Config
+from fastlander.config import Config
 from fastlander.environments import find_spec, make_vec_env
 from fastlander.evaluation.evaluation import Evaluation
 from fastlander.kernels.threads import available_processors
@@ -81,7 +81,7 @@ def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: 
     processors: how many may be used; this changes no result. None is all that this process may use.
     """
     limit = None if find_spec(config.env_id).max_episode_steps else config.max_episode_steps
-    native = config.env_id in LANDER_IDS and config.backend in (None, "native")
+    native = config.is_lander and config.backend in (None, "native")
     most = MAX_NATIVE_EVAL_ENVS if native else MAX_EVAL_ENVS
     return make_vec_env(
         config.env_id,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.config import LANDER_IDS
+from fastlander.config import is_lander
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def describe(env_id: str, evaluation: Evaluation) -> str:
         f"{'95% confidence':<22}{low:.2f} to {high:.2f}",
         f"{'mean playtime':<22}{evaluation.playtimes.mean():.1f} steps",
     ]
-    if env_id in LANDER_IDS:
+    if is_lander(env_id):
         lines += [_share("returns below 200", evaluation.returns < 200)]
         lines += [_share("landings", evaluation.landings), _share("crashes", evaluation.crashes)]
     else:

@@ -1,8 +1,7 @@
-"""The directory a run leaves: config.json, metrics.csv, checkpoints, model.safetensors. Never one that is in use."""
+"""The directory of a run: its files are made, continued, locked against a second run, and removed if it fails early."""
 
 import contextlib
 import csv
-import json
 import os
 import shutil
 import time
@@ -17,42 +16,43 @@ from fastlander.evaluation.evaluation import Judgement
 from fastlander.evaluation.scores import Scores
 from fastlander.learner.q_network import QNetwork
 from fastlander.storage.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from fastlander.storage.files import _unwritable, make_empty_directory, remove_empty, write_atomically
-from fastlander.storage.model_file import MODEL_FILE, save_model
-from fastlander.storage.tables import (
-    EPISODE_COLUMNS,
+from fastlander.storage.files import (
+    CHECKPOINT_DIRECTORY,
+    CONFIG_FILE,
     EPISODES_FILE,
-    EVALUATION_COLUMNS,
     EVALUATIONS_FILE,
+    LOCK_FILE,
     METRICS_FILE,
-    MetricsRow,
-    evaluation_rows,
-    table,
+    MODEL_FILE,
+    REPORT_FILE,
+    TENSORBOARD_DIRECTORY,
+    fresh_path,
+    make_empty_directory,
+    remove_empty,
+    unwritable_directory,
+    write_atomically,
 )
+from fastlander.storage.model_file import save_model
+from fastlander.storage.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, MetricsRow, evaluation_rows, table
 from fastlander.validation import InputError
 from fastlander.version import __version__
 
-CONFIG_FILE, CHECKPOINT_DIRECTORY, LOCK_FILE = "config.json", "checkpoint", ".lock"
-REPORT_FILE = "report.html"
-TENSORBOARD_DIRECTORY = "tensorboard"
-DECIDE_NOTHING = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
-"""Settings that do not change what a run comes to."""
 LARGEST_SHARE = 0.03
-"""Of the time, that checkpoints may take: where one takes long, the next waits longer."""
+"""Share of the time that checkpoints may take. After one that took long the next waits longer."""
 
 
 class RunFailed(RuntimeError):
-    """A run could not go on; its message says why and what was kept."""
+    """A run could not go on. The message says why, and what was kept."""
 
 
 class NotWritten(RunFailed):
-    """A file of the run could not be written: the disk is full, or gone."""
+    """A file of the run could not be written, because the disk is full or gone."""
 
 
 class RunDirectory:
-    """Files of one run, whole at every moment: settings first, a line of metrics at a time, the rest in one step each.
+    """The files of one run. `create` or `reopen` makes it; it is a context manager, which holds the lock.
 
-    Made by `create` or `reopen`.
+    Each file is whole at every moment: metrics.csv grows by whole lines, the others are replaced in one step.
     """
 
     def __init__(self, path: Path, config: Config, made: list[Path] | None, lock: FileLock, metrics: TextIO) -> None:
@@ -66,10 +66,10 @@ class RunDirectory:
     def create(cls, config: Config) -> Self:
         """A directory for a run that begins. ValueError if it holds something already, or cannot be written."""
         directory = config.output_dir
-        path = fresh_path(config, f"seed{config.seed}") if directory is None else Path(directory)
+        path = fresh_path(config.env_id, f"seed{config.seed}") if directory is None else Path(directory)
         made = make_empty_directory(path)
         try:
-            # Mode x: of two runs that found the directory empty, one gets it.
+            # Mode x fails if the file is there: of two runs that find the directory empty at once, one gets it.
             with open(path / CONFIG_FILE, "x") as file:
                 file.write(config.to_json() + "\n")
             (path / CHECKPOINT_DIRECTORY).mkdir()
@@ -77,14 +77,16 @@ class RunDirectory:
             metrics = open(path / METRICS_FILE, "x", newline="")  # noqa: SIM115 (closed by __exit__)
         except OSError as error:
             remove_empty(made)
-            raise _unwritable(path, error) from None
+            raise unwritable_directory(path, error) from None
         run = cls(path, config, made, lock, metrics)
         run._begin_metrics()
         return run
 
     @classmethod
     def reopen(cls, path: Path, config: Config) -> tuple[Self, dict[str, Any] | None]:
-        """The directory of a run that was broken off, and the newest state it saved, if any.
+        """The directory of a run that stopped early, and the newest state that the run saved, None if it saved none.
+
+        Rows of metrics.csv that are later than that state are cut off, as the run will write them again.
 
         Raises:
             ValueError: another run writes it, it cannot be written, or the checkpoint cannot be used.
@@ -103,7 +105,7 @@ class RunDirectory:
                 _unlock(lock)
                 raise
         except OSError as error:
-            raise _unwritable(path, error) from None
+            raise unwritable_directory(path, error) from None
         run = cls(path, config, None, lock, metrics)
         if state is None:
             run._begin_metrics()
@@ -114,7 +116,7 @@ class RunDirectory:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with contextlib.suppress(OSError):  # of a row that did not fit on the disk, which `log` has complained about
+        with contextlib.suppress(OSError):  # of a row that did not fit on the disk: `log` has reported it
             self._metrics.close()
         if self._events is not None:
             with contextlib.suppress(OSError):
@@ -122,10 +124,10 @@ class RunDirectory:
         _unlock(self._lock)
 
     def log(self, row: MetricsRow) -> None:
-        """Append a row to metrics.csv, at once on disk; to the event files too, if there are any."""
+        """Append a row to metrics.csv, and to TensorBoard's event files if there are any. NotWritten if that fails."""
         with self._writing(METRICS_FILE):
             self._writer.writerow("" if value is None else value for value in row)
-            self._metrics.flush()
+            self._metrics.flush()  # at once, so that a run that is killed leaves every row
         if self._events is not None:
             with self._writing(TENSORBOARD_DIRECTORY):
                 for name, value in row._asdict().items():
@@ -137,10 +139,10 @@ class RunDirectory:
         return self._pause > 0 and time.monotonic() - self._saved_at >= self._pause
 
     def save_checkpoint(self, timesteps: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint of this state. OSError if that fails; those that were there stay."""
+        """Write a checkpoint of this state. OSError if that fails; the earlier checkpoints stay."""
         began = time.monotonic()
         try:
-            record = {**state, "config": _comparable(self.config), "metrics_bytes": self._metrics.tell()}
+            record = {**state, "config": self.config.result_settings(), "metrics_bytes": self._metrics.tell()}
             save_checkpoint(self.path / CHECKPOINT_DIRECTORY, timesteps, record)
         finally:
             self._saved_at = time.monotonic()
@@ -148,18 +150,24 @@ class RunDirectory:
                 self._pause = max(self.config.checkpoint_interval, (self._saved_at - began) / LARGEST_SHARE)
 
     def save_model(self, q_network: QNetwork) -> Path:
-        """Write model.safetensors, replacing an earlier one in one step."""
+        """Write model.safetensors in place of an earlier one; its path. NotWritten if that fails."""
         with self._writing(MODEL_FILE):
             return save_model(self.path, q_network, self.config)
 
     def save_episodes(self, scores: Scores, judgements: Sequence[Judgement], kept: int | None) -> None:
-        """Write episodes.csv, and evaluations.csv if there were any, replacing earlier ones."""
+        """Write episodes.csv, and evaluations.csv if there are judgements, in place of earlier ones.
+
+        Args:
+            scores: the finished training episodes.
+            judgements: of greedy policies, in order.
+            kept: index of the judgement whose policy is in model.safetensors; None if there is none.
+        """
         self._replace(EPISODES_FILE, table(EPISODE_COLUMNS, zip(*scores.get_state().values(), strict=True)))
         if judgements:
             self._replace(EVALUATIONS_FILE, table(EVALUATION_COLUMNS, evaluation_rows(judgements, kept)))
 
     def save_report(self, page: str) -> None:
-        """Write report.html, replacing an earlier one."""
+        """Write report.html, given its HTML, in place of an earlier one. NotWritten if that fails."""
         self._replace(REPORT_FILE, page.encode())
 
     def _replace(self, name: str, content: bytes) -> None:
@@ -168,7 +176,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[None]:
-        """Turn an OSError into a NotWritten that says what there still is."""
+        """Turn an OSError into a NotWritten that names the file, the reason and the last good checkpoint."""
         try:
             yield
         except OSError as error:
@@ -179,7 +187,7 @@ class RunDirectory:
             raise NotWritten(line) from None
 
     def discard(self) -> None:
-        """Take back everything this run wrote: it failed before there was anything to keep. A reopened one stays."""
+        """Remove everything this run wrote, as it failed before there was anything to keep. A reopened run stays."""
         self._metrics.close()
         _unlock(self._lock)
         if self._made is None:
@@ -198,7 +206,7 @@ class RunDirectory:
 
 
 def event_writer() -> type:
-    """TensorBoard's writer of event files. ValueError if it is not installed."""
+    """TensorBoard's class that writes event files. ValueError if it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -207,7 +215,7 @@ def event_writer() -> type:
 
 
 def read_config(path: Path) -> Config:
-    """The settings of the run in this directory. ValueError if there is none."""
+    """The settings of the run in a directory. ValueError if there is no run, or one with settings unknown here."""
     try:
         text = (path / CONFIG_FILE).read_text()
     except (OSError, UnicodeDecodeError):
@@ -220,7 +228,7 @@ def read_config(path: Path) -> Config:
 
 
 def _newest_state(directory: Path) -> dict[str, Any] | None:
-    """The state in the newest checkpoint, if there is one. ValueError if it cannot be used."""
+    """The state in the newest checkpoint, None if there is no checkpoint. ValueError if the newest cannot be used."""
     saved = checkpoints(directory)
     if not saved:
         return None
@@ -233,6 +241,7 @@ def _newest_state(directory: Path) -> dict[str, Any] | None:
 
 
 def _locked(path: Path) -> FileLock:
+    """The lock of a run directory, taken. ValueError if another run has it."""
     lock = FileLock(path / CHECKPOINT_DIRECTORY / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
@@ -242,33 +251,23 @@ def _locked(path: Path) -> FileLock:
 
 
 def _unlock(lock: FileLock) -> None:
+    """Give the lock back, if it is held, and remove its file."""
     if lock.is_locked:
         lock.release()
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _comparable(config: Config) -> dict[str, Any]:
-    """The settings that decide what a run comes to, as JSON gives them back."""
-    settings = json.loads(config.to_json())
-    return {name: value for name, value in settings.items() if name not in DECIDE_NOTHING}
-
-
 def _check_settings(config: Config, saved: dict[str, Any], path: Path) -> None:
-    """ValueError if the checkpoint was made with other settings."""
-    for name, value in _comparable(config).items():
+    """ValueError if a checkpoint was made with settings other than those of config.json that decide the result.
+
+    Args:
+        config: from config.json.
+        saved: `Config.result_settings` in the checkpoint.
+        path: of the run directory.
+    """
+    for name, value in config.result_settings().items():
         if name not in saved or saved[name] != value:
             raise InputError(
                 f"{path / CONFIG_FILE} must have the settings of its checkpoint, got {name} {value!r} instead of "
                 f"{saved.get(name)!r}"
             )
-
-
-def fresh_path(config: Config, which: str) -> Path:
-    """runs/<env>-<which>-<time>, with a number behind it where that exists."""
-    env = config.env_id.rpartition(":")[2].replace("/", "-")
-    name = f"{env}-{which}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path, number = Path("runs") / name, 1
-    while path.exists():
-        number += 1
-        path = Path("runs") / f"{name}-{number}"
-    return path

@@ -16,8 +16,8 @@ from fastlander.config import Config
 from fastlander.environments import make_vec_env
 from fastlander.kernels.threads import available_processors
 from fastlander.learner.dqn import DQN
-from fastlander.storage.files import make_empty_directory
-from fastlander.storage.run_directory import RunFailed, fresh_path
+from fastlander.storage.files import fresh_path, make_empty_directory
+from fastlander.storage.run_directory import RunFailed
 from fastlander.training.clock import Clock
 from fastlander.training.process import interrupts, one_torch_thread
 from fastlander.training.result import Result
@@ -98,7 +98,7 @@ def train_seeds(
     with closing(make_vec_env(config.env_id, config.num_envs, backend=config.backend)) as env:
         make_dqn(config, env.single_observation_space.shape[0], int(env.single_action_space.n), processors=1)
         directory = config.output_dir
-        parent = fresh_path(config, f"seeds{seeds[0]}-{seeds[-1]}") if directory is None else Path(directory)
+        parent = fresh_path(config.env_id, f"seeds{seeds[0]}-{seeds[-1]}") if directory is None else Path(directory)
         make_empty_directory(parent)
         env.reset(seed=0)  # compiles, where that is still to be done, before there are several threads to do it
 

@@ -1,1 +1,1 @@
-"""What people look at: frames, replays, pages, notebooks."""
+"""What people look at: flights, traces of them, pages, notebooks, videos."""

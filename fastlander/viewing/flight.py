@@ -1,7 +1,6 @@
-"""Greedy episodes on Gymnasium's own environment, step by step.
+"""Flights: greedy episodes on Gymnasium's own environment, one step at a time, to be shown.
 
-The native lander equals Gymnasium's to the bit, so what Gymnasium plays and renders from the same seed and actions is
-what was trained and judged.
+The native lander equals Gymnasium's to the bit. So a flight from the seed of a judged episode is that episode.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,11 +16,11 @@ from fastlander.storage.model_file import load_model
 from fastlander.streams import draw_seeds
 from fastlander.validation import InputError
 
-LONGEST = 10_000  # steps of an episode in an environment that never ends one
+LONGEST = 10_000  # steps after which a flight stops, in an environment that never ends an episode
 
 
 class Step(NamedTuple):
-    """What one action led to."""
+    """One step of a flight: the action, and what the environment gave for it."""
 
     action: int
     obs: np.ndarray
@@ -30,7 +29,13 @@ class Step(NamedTuple):
 
 
 def fly(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> Iterator[Step | None]:
-    """One episode: None after its reset, then each step. `greedy` is float32[1, obs_size] -> int64[1]."""
+    """One flight: None once the environment is reset, then each step.
+
+    Args:
+        env: of Gymnasium.
+        greedy: float32[1, obs_size] -> int64[1], the policy.
+        seed: of the episode.
+    """
     obs, _ = env.reset(seed=seed)
     yield None
     for _ in range(LONGEST):
@@ -42,16 +47,16 @@ def fly(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> 
 
 
 class Flight:
-    """The episodes that `fastlander.evaluate` judges with the same seed, to be looked at.
+    """Flights of the policy of a run, rendered by Gymnasium. `fastlander.evaluate` plays the same episodes.
 
     Args:
-        directory: of a run, with a model.safetensors.
-        episodes: to play.
-        seed: of the episodes.
+        directory: run directory, with a model.safetensors.
+        episodes: number of flights.
+        seed: of the episodes, as for `evaluate`.
         render_mode: rgb_array gives frames, human opens Gymnasium's window.
 
     Raises:
-        ValueError: there is no such policy, or its environment cannot be rendered.
+        ValueError: the directory has no model, or its environment cannot be rendered.
     """
 
     def __init__(
@@ -66,10 +71,10 @@ class Flight:
         self.seeds = draw_seeds(np.random.default_rng(seed), episodes)
         self.frames_per_second = int(self.env.metadata.get("render_fps") or 30)
         self.returns: list[float] = []
-        """Of the episodes that have been played."""
+        """Of the flights that have ended."""
 
     def frames(self) -> Iterator[np.ndarray | None]:
-        """uint8[height, width, 3] before the first and after every step; None where a window shows it."""
+        """A frame before the first and after every step: uint8[height, width, 3], or None if a window shows it."""
         with closing(self.env) as env:
             for seed in self.seeds:
                 total = 0.0

@@ -1,4 +1,4 @@
-"""What a notebook shows: `show` for frames, `replay` for a landing drawn from its states, without frames."""
+"""Output for notebook cells: `show` animates frames, `replay` shows one landing again, drawn from its trace."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -9,15 +9,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from fastlander.config import LANDER_IDS
+from fastlander.config import LANDER_ID
 from fastlander.storage.model_file import load_model
 from fastlander.validation import Count, InputError, Natural, check
 from fastlander.viewing.page import build_page
-from fastlander.viewing.trace import trace
+from fastlander.viewing.trace import trace_flight
 
 
-class Markup:
-    """What a notebook shows when it is a cell's last expression; `html` is its markup."""
+class CellOutput:
+    """HTML that a notebook shows when it is a cell's last expression. `html` is its text."""
 
     def __init__(self, html: str) -> None:
         self.html = html
@@ -26,15 +26,15 @@ class Markup:
         return self.html
 
 
-def show(frames: Sequence[np.ndarray], jump: int = 10) -> Markup:
-    """Every `jump`-th frame as a notebook animation with play, pause and scrub (matplotlib's `to_jshtml`).
+def show(frames: Sequence[np.ndarray], jump: int = 10) -> CellOutput:
+    """Every `jump`-th frame as a notebook animation with play, pause and a slider (matplotlib's `to_jshtml`).
 
     Args:
-        frames: uint8[H, W, 3] each, as `env.render()` gives them with render_mode="rgb_array".
-        jump: keep one frame in so many, at least 1.
+        frames: uint8[height, width, 3] each, as `env.render()` gives them with render_mode="rgb_array".
+        jump: 1 shows every frame, 10 every tenth.
 
     Raises:
-        ValueError: there are no frames, one is no picture, or `jump` is no positive integer.
+        ValueError: there are no frames, one is no picture, or `jump` is no integer of at least 1.
     """
     from matplotlib.animation import FuncAnimation
     from matplotlib.figure import Figure
@@ -56,40 +56,40 @@ def show(frames: Sequence[np.ndarray], jump: int = 10) -> Markup:
         image.set_data(kept[i])
         return (image,)
 
-    return Markup(FuncAnimation(figure, update, frames=len(kept), interval=20 * jump).to_jshtml())
+    return CellOutput(FuncAnimation(figure, update, frames=len(kept), interval=20 * jump).to_jshtml())
 
 
-def replay(policy: Any, seed: int = 0) -> Markup:
-    """One greedy landing as a notebook widget: play, pause, scrub and speed, on a canvas; some tens of kB.
+def replay(policy: Any, seed: int = 0) -> CellOutput:
+    """Show one greedy landing again as a notebook widget, drawn on a canvas, with play, pause, a slider and speeds.
 
-    The episode is played on Gymnasium's own LunarLander-v3, without rendering it.
+    The episode is flown on Gymnasium's own LunarLander-v3 without rendering it, so the widget has some tens of kB.
 
     Args:
-        policy: an `Agent`, a `Result`, a torch module from 8 numbers to 4 action values, or the directory of a run.
+        policy: an `Agent`, a `Result`, a torch module from 8 numbers to 4 action values, or a run directory.
         seed: of the episode.
 
     Raises:
-        ValueError: no such policy, or it is not for LunarLander.
+        ValueError: `policy` is none of these, or is not for LunarLander.
     """
     seed = check("seed", Natural, seed)
     greedy = _greedy(policy)
-    with closing(gym.make(LANDER_IDS[0])) as env:
-        landing = trace(env, greedy, seed)
-    values = {"title": f"LunarLander, seed {seed}", "data": landing.to_json()}
+    with closing(gym.make(LANDER_ID)) as env:
+        trace = trace_flight(env, greedy, seed)
+    values = {"title": f"LunarLander, seed {seed}", "data": trace.to_json()}
     page = build_page("widget.html", ["replay.css"], ["replay.js", "widget.js"], values)
-    # A page in a frame: its script meets neither the notebook's nor that of another cell.
-    return Markup(
+    # A frame of its own keeps the page's scripts apart from those of the notebook and of other cells.
+    return CellOutput(
         f'<iframe srcdoc="{html.escape(page)}" title="{values["title"]}" sandbox="allow-scripts" loading="lazy" '
         'style="border:0;width:100%;max-width:620px;aspect-ratio:620/510"></iframe>'
     )
 
 
 def _greedy(policy: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """float32[N, 8] -> int64[N], the action of the highest value, of anything that `replay` takes."""
+    """The greedy policy, float32[N, 8] -> int64[N], of anything that `replay` takes."""
     if isinstance(policy, str | Path):
         q_network, config = load_model(policy)
-        if config.env_id not in LANDER_IDS:
-            raise InputError(f"policy must be of a run on {LANDER_IDS[0]}, got one on {config.env_id!r}")
+        if not config.is_lander:
+            raise InputError(f"policy must be of a run on {LANDER_ID}, got one on {config.env_id!r}")
         return q_network.greedy
     network = getattr(policy, "agent", policy)
     network = getattr(network, "q_net", network)

@@ -1,6 +1,5 @@
-"""A run as one self-contained page: its learning curve, returns and landings."""
+"""The report of a run as one self-contained page: figures, landings, learning curve, returns, settings."""
 
-import dataclasses
 import json
 import platform
 from collections.abc import Sequence
@@ -11,32 +10,35 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from fastlander.config import LANDER_IDS, Config
+from fastlander.config import LANDER_ID, Config
 from fastlander.environments import find_spec
 from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interval
 from fastlander.evaluation.scores import WINDOW
 from fastlander.learner.fused.policy import FusedPolicy
 from fastlander.learner.q_network import QNetwork
+from fastlander.storage.files import EPISODES_FILE, EVALUATIONS_FILE, METRICS_FILE
 from fastlander.storage.model_file import load_model
-from fastlander.storage.tables import (
-    EPISODE_COLUMNS,
-    EPISODES_FILE,
-    EVALUATIONS_FILE,
-    METRICS_FILE,
-    read_judgements,
-    read_table,
-)
+from fastlander.storage.tables import EPISODE_COLUMNS, read_finite_table, read_judgements
 from fastlander.validation import InputError
 from fastlander.version import __version__
 from fastlander.viewing.page import build_page
-from fastlander.viewing.trace import Trace, trace
+from fastlander.viewing.trace import Trace, trace_flight
 
-MOST_DOTS, MOST_POINTS, MOST_BINS = 1500, 400, 60
-FEWEST_EPISODES = 10  # in a mean that is shown
+METRICS_COLUMNS = ("timesteps", "episodes", "updates", "steps_per_second", "seconds")
+MOST_DOTS, MOST_POINTS, MOST_BINS = 1500, 400, 60  # episodes and means in the learning curve; bars in the histogram
+FEWEST_EPISODES = 10  # in a running mean that is drawn
+LOWEST_SHOWN = 2  # percentile of the training scores at the lower edge of the learning curve
 
 
 def report_page(directory: Path) -> str:
-    """The HTML of the report of the run in `directory`. ValueError if there is no such run, or it was not judged."""
+    """The HTML of the report of a run.
+
+    Args:
+        directory: of a run that has ended and whose policy was judged.
+
+    Raises:
+        ValueError: the directory has no model, no evaluations, or a table that is damaged.
+    """
     q_network, config = load_model(directory)
     if not (directory / EVALUATIONS_FILE).is_file():
         raise InputError(
@@ -44,19 +46,18 @@ def report_page(directory: Path) -> str:
             "its policy was never judged"
         )
     judgements, kept = read_judgements(directory / EVALUATIONS_FILE)
-    evaluation = judgements[kept][1]
-    columns = ("timesteps", "episodes", "updates", "steps_per_second", "seconds")
-    metrics = read_table(directory / METRICS_FILE, columns)
+    evaluation = judgements[kept].evaluation
+    metrics = read_finite_table(directory / METRICS_FILE, METRICS_COLUMNS)
     if not len(metrics["timesteps"]):
         raise InputError(f"{directory / METRICS_FILE} must have a row, got none")
-    episodes = read_table(directory / EPISODES_FILE, EPISODE_COLUMNS)
+    episodes = read_finite_table(directory / EPISODES_FILE, EPISODE_COLUMNS)
     solved = find_spec(config.env_id).reward_threshold if config.solved_score is None else config.solved_score
-    replays = replays_of(q_network, evaluation) if config.env_id in LANDER_IDS else {}
+    traces = chosen_traces(q_network, evaluation) if config.is_lander else {}
     values = {
         "title": f"{config.env_id}, seed {config.seed}",
         "lead": _lead(metrics, evaluation, solved),
         "tiles": _tiles(config, metrics, evaluation),
-        "replays": [{"label": name, **vars(replay), "score": replay.score} for name, replay in replays.items()],
+        "landings": list(traces.items()),
         "episodes": f"{len(evaluation.returns):,}",
         "window": WINDOW,
         "solved": solved,
@@ -65,7 +66,7 @@ def report_page(directory: Path) -> str:
         "footer": f"Written by fastlander {__version__} with Python {platform.python_version()}, "
         f"numpy {np.__version__}, Gymnasium {gym.__version__} on {platform.system()} {platform.machine()}.",
         "data": {
-            "replays": [replay.to_json() for replay in replays.values()],
+            "traces": [trace.to_json() for trace in traces.values()],
             "curve": curve(episodes, judgements, solved),
             "returns": histogram(evaluation.returns),
         },
@@ -74,23 +75,30 @@ def report_page(directory: Path) -> str:
     return build_page("report.html", ["replay.css", "report.css"], scripts, values)
 
 
-def replays_of(q_network: QNetwork, evaluation: Evaluation) -> dict[str, Trace]:
-    """The best, the median and the worst episode of an evaluation of a lander, flown again."""
+def chosen_traces(q_network: QNetwork, evaluation: Evaluation) -> dict[str, Trace]:
+    """Traces of the best, the median and the worst episode of a lander's evaluation, by their labels."""
     order = np.argsort(evaluation.returns, kind="stable")
     chosen = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
     policy = FusedPolicy.of(q_network)
-    with closing(gym.make(LANDER_IDS[0])) as env:
-        return {name: trace(env, policy.greedy, int(evaluation.seeds[i])) for name, i in chosen.items()}
+    with closing(gym.make(LANDER_ID)) as env:
+        return {label: trace_flight(env, policy.greedy, int(evaluation.seeds[i])) for label, i in chosen.items()}
 
 
 def curve(episodes: dict[str, np.ndarray], judgements: Sequence[Judgement], solved: float | None) -> dict[str, Any]:
-    """What `web/charts.js` draws as the learning curve: some training episodes, running means, greedy judgements."""
+    """The record that `web/charts.js` draws as the learning curve.
+
+    Args:
+        episodes: `EPISODE_COLUMNS` of the finished training episodes, float64[episodes] each.
+        judgements: of greedy policies, in order.
+        solved: mean return that counts as solved; None if there is none.
+
+    Returns:
+        For JSON: texts, ranges of the axes, and `data` with training episodes (at most `MOST_DOTS`), their running
+        means with 95% intervals (at most `MOST_POINTS`), and the judgements with 95% intervals.
+    """
     timesteps, score = episodes["timesteps"], episodes["score"]
     dots = _thinned(np.arange(len(score)), MOST_DOTS)
-    ends = _thinned(np.arange(FEWEST_EPISODES, len(score) + 1), MOST_POINTS)
-    windows = [score[max(0, end - WINDOW) : end] for end in ends]
-    mean = np.array([window.mean() for window in windows])
-    half = np.array([half_interval(window.std(ddof=1), len(window)) for window in windows])
+    ends, mean, half = _running_means(score)
     intervals = [e.interval if len(e.returns) > 1 else (e.mean, e.mean) for _, e in judgements]
     greedy = {
         "timesteps": [timesteps for timesteps, _ in judgements],
@@ -98,7 +106,9 @@ def curve(episodes: dict[str, np.ndarray], judgements: Sequence[Judgement], solv
         "low": _rounded([low for low, _ in intervals]),
         "high": _rounded([high for _, high in intervals]),
     }
-    lows = [*greedy["low"], *(mean - half), *np.percentile(score, [2])] if len(score) else greedy["low"]
+    # A few terrible episodes would press all others into the upper part: the lowest 2% are drawn on the lower edge.
+    lowest = [np.percentile(score, LOWEST_SHOWN)] if len(score) else []
+    lows = [*greedy["low"], *(mean - half), *lowest]
     highs = [*greedy["high"], *(mean + half), *score, *([] if solved is None else [solved])]
     margin = 0.04 * (max(highs) - min(lows)) or 1.0
     return {
@@ -121,8 +131,17 @@ def curve(episodes: dict[str, np.ndarray], judgements: Sequence[Judgement], solv
     }
 
 
+def _running_means(score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means of the last `WINDOW` scores: (episodes finished by then, mean, half of its 95% interval), [points] each."""
+    ends = _thinned(np.arange(FEWEST_EPISODES, len(score) + 1), MOST_POINTS)
+    windows = [score[max(0, end - WINDOW) : end] for end in ends]
+    mean = np.array([window.mean() for window in windows])
+    half = np.array([half_interval(window.std(ddof=1), len(window)) for window in windows])
+    return ends, mean, half
+
+
 def histogram(returns: np.ndarray) -> dict[str, Any]:
-    """What `web/charts.js` draws as the distribution of returns."""
+    """The record that `web/charts.js` draws as the distribution of returns float64[E]: at most `MOST_BINS` bars."""
     edges = np.histogram_bin_edges(returns, "auto")
     if len(edges) > MOST_BINS + 1:
         edges = np.histogram_bin_edges(returns, MOST_BINS)
@@ -138,6 +157,7 @@ def histogram(returns: np.ndarray) -> dict[str, Any]:
 
 
 def _lead(metrics: dict[str, np.ndarray], evaluation: Evaluation, solved: float | None) -> str:
+    """The sentence at the top."""
     line = (
         f"After {metrics['timesteps'][-1]:,.0f} steps in {metrics['seconds'][-1]:.1f} s the greedy policy has a mean "
         f"return of {evaluation.mean:.1f} over {len(evaluation.returns):,} fresh episodes"
@@ -148,16 +168,16 @@ def _lead(metrics: dict[str, np.ndarray], evaluation: Evaluation, solved: float 
 
 
 def _tiles(config: Config, metrics: dict[str, np.ndarray], evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    """Name, value and remark of each figure at the top."""
+    """Name, value and remark of each figure below that sentence."""
     low, high = evaluation.interval
     interval = f"95%: {low:.1f} to {high:.1f}" if len(evaluation.returns) > 1 else "a single episode"
     tiles = [("Mean return", f"{evaluation.mean:.1f}", interval)]
-    if config.env_id in LANDER_IDS:
+    if config.is_lander:
         ends = f"crashes {evaluation.crashes.mean():.1%}, out of time {evaluation.timeouts.mean():.1%}"
         tiles.append(("Landings", f"{evaluation.landings.mean():.1%}", ends))
         tiles.append(("Returns below 200", f"{(evaluation.returns < 200).mean():.1%}", "of the greedy episodes"))
     steps, rates = np.diff(metrics["timesteps"], prepend=0), metrics["steps_per_second"]
-    training = rates > 0  # a run that is resumed at its very end logs a row without a step
+    training = rates > 0  # a run that is resumed after its last step logs a row without a step
     rate = steps[training].sum() / (steps[training] / rates[training]).sum()
     updates = f"{metrics['episodes'][-1]:,.0f} episodes, {metrics['updates'][-1]:,.0f} updates of {config.batch_size}"
     return [
@@ -169,24 +189,19 @@ def _tiles(config: Config, metrics: dict[str, np.ndarray], evaluation: Evaluatio
 
 
 def _spread(evaluation: Evaluation) -> str:
+    """The distribution of the returns, in words."""
     fifth, half, most = np.percentile(evaluation.returns, [5, 50, 95])
     return f"median {half:.1f}, middle 90% from {fifth:.1f} to {most:.1f}, lowest {evaluation.returns.min():.1f}"
 
 
 def _settings(config: Config) -> list[tuple[str, str, bool]]:
-    default = Config()
-    return [
-        (
-            field.name,
-            json.dumps(getattr(config, field.name)),
-            getattr(config, field.name) != getattr(default, field.name),
-        )
-        for field in dataclasses.fields(config)
-    ]
+    """Name and value of each setting that decides the result, and whether it is not the default."""
+    default = Config().result_settings()
+    return [(name, json.dumps(value), value != default[name]) for name, value in config.result_settings().items()]
 
 
 def _thinned(indices: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of them, evenly, the last one among them."""
+    """At most `most` of the indices, evenly spaced, with the first and the last."""
     if len(indices) <= most:
         return indices
     return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]

@@ -1,4 +1,4 @@
-"""What a landing looked like, small enough for a page: where hull and legs were, what fired, what it was worth."""
+"""`Trace`: the data of one flight, small enough for a page: poses of hull and legs, engines, rewards."""
 
 import base64
 from collections.abc import Callable
@@ -10,29 +10,29 @@ import numpy as np
 
 from fastlander.viewing.flight import fly
 
-UNIT = 1000  # poses are whole millimetres and milliradians, which no screen can tell from the numbers behind them
-LEGS = (4, 8)  # added to the action in `events` where that leg of `LunarLander.legs` touches the ground
+UNIT = 1000  # poses are in whole millimetres and milliradians, finer than any screen shows
+LEG_BITS = (4, 8)  # bit of each leg of `LunarLander.legs` in `Trace.events`; the two bits below are the action
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One episode of T steps; frame t shows the lander after t of them."""
+    """The data of one flight of T steps. Entry t of an array is after t steps."""
 
     seed: int
     fps: int  # steps per second of the lander's own time
-    outcome: str  # landed, crashed, flew away or ran out of time
-    ground: list[float]  # m, height of the moon at x = 0, 2, .. 20
+    outcome: str  # "landed", "crashed", "flew away" or "ran out of time"
+    ground: list[float]  # m, height of the ground at x = 0, 2, .. 20 m
     poses: np.ndarray  # int16[T + 1, 3 bodies, 3]: x, y in mm and angle in mrad of hull, leg and leg
-    events: np.ndarray  # uint8[T + 1]: action taken from here (0 at the end) and which legs touch the ground
-    scores: np.ndarray  # float64[T + 1]: sum of the rewards so far
+    events: np.ndarray  # uint8[T + 1]: the next action (0 at the end) + `LEG_BITS` of the legs on the ground
+    scores: np.ndarray  # float64[T + 1]: sum of the rewards up to here
 
     @property
     def score(self) -> float:
-        """Return of the episode."""
+        """Return of the flight: the sum of all its rewards."""
         return float(self.scores[-1])
 
     def to_json(self) -> dict[str, Any]:
-        """What `web/replay.js` draws; some 23 bytes a step, a third more in base64."""
+        """The record that `web/replay.js` draws, for JSON: arrays in base64, little-endian; some 31 bytes a step."""
         return {
             "seed": self.seed,
             "outcome": self.outcome,
@@ -45,25 +45,26 @@ class Trace:
         }
 
 
-def trace(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> Trace:
-    """Fly one episode and note everything that a picture of it needs.
+def trace_flight(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> Trace:
+    """Fly one episode and record what a picture of it needs.
 
     Args:
-        env: Gymnasium's LunarLander (`gym.make("LunarLander-v3")`), which need not render.
-        greedy: float32[1, 8] -> int64[1].
+        env: Gymnasium's LunarLander, `gym.make("LunarLander-v3")`. It is not rendered.
+        greedy: float32[1, 8] -> int64[1], the policy.
         seed: of the episode.
     """
     lander = env.unwrapped
     poses, events, rewards, end = [], [], [0.0], None
     for step in fly(env, greedy, seed):
         poses.append([(*body.position, body.angle) for body in (lander.lander, *lander.legs)])
-        events.append(sum(leg * body.ground_contact for leg, body in zip(LEGS, lander.legs, strict=True)))
+        events.append(sum(leg * body.ground_contact for leg, body in zip(LEG_BITS, lander.legs, strict=True)))
         if step is not None:
             events[-2] += step.action
             rewards.append(step.reward)
             end = step
-    scale = np.array(poses) * UNIT
-    scale[..., 2] = np.remainder(scale[..., 2] + np.pi * UNIT, 2 * np.pi * UNIT) - np.pi * UNIT  # a tumbling lander
+    scaled = np.array(poses) * UNIT
+    # To [-pi, pi): the angle of a lander that tumbles would leave the range of int16.
+    scaled[..., 2] = np.remainder(scaled[..., 2] + np.pi * UNIT, 2 * np.pi * UNIT) - np.pi * UNIT
     limits = np.iinfo(np.int16)
     ground = [polygon[0][1] for polygon in lander.sky_polys] + [lander.sky_polys[-1][1][1]]
     return Trace(
@@ -71,13 +72,14 @@ def trace(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -
         fps=env.metadata["render_fps"],
         outcome=_outcome(end.terminated, end.reward, lander.game_over),
         ground=[float(height) for height in ground],
-        poses=scale.round().clip(limits.min, limits.max).astype(np.int16),
+        poses=scaled.round().clip(limits.min, limits.max).astype(np.int16),
         events=np.array(events, np.uint8),
         scores=np.cumsum(rewards),
     )
 
 
 def _outcome(terminated: bool, last_reward: float, crashed: bool) -> str:
+    """How a flight ended; LunarLander gives 100 as last reward where the lander came to rest."""
     if not terminated:
         return "ran out of time"
     if last_reward == 100:

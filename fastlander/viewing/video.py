@@ -1,4 +1,4 @@
-"""Frames to files: GIF, MP4, or a PNG each."""
+"""Frames to files: a GIF, an MP4, or a PNG file each."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,11 +9,17 @@ import numpy as np
 
 from fastlander.validation import InputError
 
-GIF_FPS = 25  # a browser shows no more than 50, and every second frame is enough to see a landing
+GIF_FPS = 25  # frames per second; browsers show at most 50, and half of that is enough to see a landing
 
 
 def write_gif(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
-    """Frames uint8[height, width, 3] at `fps` as a GIF of at most `GIF_FPS`, every so many of them."""
+    """Write frames as a GIF of about `GIF_FPS` frames per second, by leaving frames out.
+
+    Args:
+        path: of the file.
+        frames: uint8[height, width, 3], at least one.
+        fps: frames per second to play them at.
+    """
     from PIL import Image
 
     stride = max(1, round(fps / GIF_FPS))
@@ -24,7 +30,7 @@ def write_gif(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
 
 
 def write_mp4(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
-    """Frames uint8[height, width, 3] at `fps` as an MP4, by ffmpeg."""
+    """Write frames as an MP4, by ffmpeg. Arguments as for `write_gif`. ValueError if imageio-ffmpeg is missing."""
     first = next(frames)
     height, width, _ = first.shape
     writer = load_ffmpeg().write_frames(
@@ -37,7 +43,7 @@ def write_mp4(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
 
 
 def write_frames(path: Path, frames: Iterator[np.ndarray], fps: int) -> None:
-    """Frames uint8[height, width, 3] as PNG files in a new directory."""
+    """Write each frame as a PNG file, 000000.png and so on, in the new directory `path`. `fps` is not used."""
     from PIL import Image
 
     path.mkdir()

@@ -1,5 +1,5 @@
-// Two SVG charts without a library: the learning curve and the distribution of returns. `fastlander/report.py` writes
-// the data; colours come from the style sheet, so that light and dark need nothing here.
+// Two SVG charts without a library: the learning curve and the distribution of returns. `curve` and `histogram` in
+// viewing/report_page.py write their data. Colours come from the style sheets, in a light and a dark scheme.
 "use strict";
 
 const MARGIN = { top: 12, right: 16, bottom: 40, left: 56 };
@@ -19,7 +19,7 @@ function ticks(low, high, count) {
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
 
-// The short form of a number of steps: 1200 is 1.2k.
+// The short form of a number: 1200 is 1.2k.
 function short(value) {
   const size = Math.abs(value);
   if (size >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
@@ -90,6 +90,7 @@ class Chart {
 class LearningCurve extends Chart {
   draw() {
     const { episodes, training, greedy, solved } = this.data;
+    // Scores below the range of the y axis are drawn on its lower edge.
     const dots = episodes.timesteps.map((x, i) => `M${this.px(x).toFixed(1)} ${this.py(Math.max(episodes.score[i], this.y[0])).toFixed(1)}h0`).join("");
     this.add("path", { class: "episodes", d: dots });
     if (solved !== null) this.add("line", { class: "solved", x1: MARGIN.left, x2: this.width - MARGIN.right, y1: this.py(solved), y2: this.py(solved) });

@@ -1,4 +1,5 @@
-// Draws recorded landings on a canvas: play, pause, scrub, speed. `fastlander/trace.py` writes what it reads.
+// Shows a landing again: draws its trace on a canvas, with play, pause, slider and speeds. `Trace.to_json` in
+// viewing/trace.py writes the trace.
 "use strict";
 
 const WORLD = { width: 20, height: 400 / 30 }; // m, Gymnasium's viewport of 600 x 400 pixels at 30 pixels per metre
@@ -14,11 +15,11 @@ function decode(base64, Type) {
 }
 
 class Replay {
-  // host: the element to build in. trace: what Trace.to_json gave.
+  // host: the element to build in. trace: the record that Trace.to_json gave.
   constructor(host, trace) {
     this.trace = trace;
     this.poses = decode(trace.poses, Int16Array); // 9 per frame: x, y in mm and angle in mrad of hull, leg, leg
-    this.events = decode(trace.events, Uint8Array); // per frame: action to come, + 4 and + 8 where a leg touches the ground
+    this.events = decode(trace.events, Uint8Array); // per frame: the next action, + 4 and + 8 for each leg on the ground
     this.scores = decode(trace.scores, Float32Array); // per frame: sum of the rewards so far
     this.last = this.events.length - 1;
     this.frame = 0; // fractional while it plays
