@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from fastlander import DQN, Config
-from tests.lecture import lecture_network
+from tests.twins import lecture_network
 
 OBS = np.random.default_rng(0).standard_normal((16, 8)).astype(np.float32)
 

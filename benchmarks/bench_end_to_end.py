@@ -4,7 +4,7 @@ import gymnasium as gym
 import pytest
 
 from fastlander import Agent, Config, Trainer
-from tests.lecture import LectureAgent
+from tests.twins import LectureAgent
 
 GROUP_LOOP, GROUP_VECTOR = "the lecture's loop", "16 landers, learning"
 

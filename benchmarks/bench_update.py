@@ -9,8 +9,7 @@ import torch
 
 from benchmarks.peers import ScriptedDQN
 from fastlander import DQN, Config
-from tests.test_dqn import SlowDQN, random_batch
-from tests.test_fused import filled_buffer
+from tests.twins import SlowDQN, filled_buffer, random_batch
 
 BATCH = random_batch(128)
 CONFIG = Config(batch_size=128, mirror_augmentation=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from tests.lecture import lecture_network
+from tests.twins import lecture_network
 
 
 class ScriptedDQN:

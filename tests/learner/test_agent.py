@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fastlander import Agent
-from tests.lecture import LectureAgent, lecture_loop, lecture_network
+from tests.twins import LectureAgent, lecture_loop, lecture_network
 
 FIELDS = {
     "current_state": "current_states",

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fastlander import DQN, Config, ReplayBuffer
-from fastlander.experience.replay_buffer import transition_fields
-from tests.test_dqn import SlowDQN, random_batch
-
-
-def filled_buffer(rows=3000, obs_size=8, actions=4, seed=3):
-    buffer = ReplayBuffer(5000, transition_fields(obs_size), seed)
-    buffer.extend(**random_batch(rows, obs_size, actions)._asdict())
-    return buffer
+from fastlander import DQN, Config
+from tests.twins import SlowDQN, filled_buffer, random_batch
 
 
 def compare_with_autograd(dqn, updates, obs_size=8, actions=4):

@@ -7,13 +7,7 @@ import torch
 
 from fastlander import QNetwork
 from fastlander.learner.q_network import forward_pass
-from tests.lecture import lecture_network
-
-
-def plain_twin(network):
-    twin = torch.nn.Sequential(*(copy.deepcopy(module) for module in network))
-    twin.load_state_dict(network.state_dict())
-    return twin
+from tests.twins import lecture_network, plain_twin
 
 
 def test_manual_seed_gives_the_lecture_network_s_weights():

@@ -7,7 +7,7 @@ import torch
 
 from fastlander import DQN, Config
 from fastlander.learner.torch_learner import WARM_UPS
-from tests.test_dqn import random_batch
+from tests.twins import random_batch
 
 
 class RecordedGraph:

@@ -14,7 +14,7 @@ from fastlander.report import write_report
 from fastlander.storage.tables import EVALUATION_COLUMNS
 from fastlander.viewing.page import build_page
 from fastlander.viewing.report_page import chosen_traces, curve, histogram
-from tests.test_tables import some_evaluation
+from tests.storage.test_tables import some_evaluation
 
 SHORT = {"num_envs": 4, "total_timesteps": 1_000, "eval_episodes": 5, "progress": False, "eval_gate": -1e9}
 

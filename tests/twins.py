@@ -1,9 +1,14 @@
-"""The slow twin: the lecture's agent as its description in the docs has it, on deques and torch autograd."""
+"""The slow twins: the lecture's agent on deques and autograd, a DQN in plain torch, and data for both sides."""
 
 import collections
+import copy
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+
+from fastlander import ReplayBuffer
+from fastlander.experience.replay_buffer import Transition, transition_fields
 
 
 def lecture_network() -> torch.nn.Sequential:
@@ -92,3 +97,68 @@ def lecture_loop(env, agent, max_experiences, episodes=2000):
             )
         if np.mean(agent.scores[-100:]) >= 200.0 or agent.n_experiences >= max_experiences:
             break
+
+
+def random_batch(rows=32, obs_size=8, actions=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return Transition(
+        obs=rng.standard_normal((rows, obs_size), dtype=np.float32),
+        action=rng.integers(actions, size=rows),
+        reward=3 * rng.standard_normal(rows, dtype=np.float32),
+        next_obs=rng.standard_normal((rows, obs_size), dtype=np.float32),
+        discount=np.where(rng.random(rows) < 0.3, 0, 0.95).astype(np.float32),
+    )
+
+
+class SlowDQN:
+    """The twin: a plain Sequential, autograd, torch's losses, clipping and Adam, a deep copy as target."""
+
+    def __init__(self, dqn):
+        self.config = dqn.config
+        self.online = torch.nn.Sequential(*(copy.deepcopy(module) for module in dqn.q_network))
+        self.target = copy.deepcopy(self.online)
+        self.optimizer = torch.optim.Adam(
+            self.online.parameters(), lr=self.config.learning_rate, betas=self.config.adam_betas
+        )
+        self.updates = 0
+
+    def update(self, batch):
+        config = self.config
+        obs, action, reward, next_obs, discount = (torch.from_numpy(array.copy()) for array in batch)
+        if config.mirrors:
+            for i in range(len(obs) // 2):
+                for state in (obs, next_obs):
+                    x, y, vx, vy, angle, spin, left, right = state[i].tolist()
+                    state[i] = torch.tensor([-x, y, -vx, vy, -angle, -spin, right, left])
+                action[i] = {0: 0, 1: 3, 2: 2, 3: 1}[int(action[i])]
+        with torch.no_grad():
+            future = self.target(next_obs)
+            best = (self.online(next_obs) if config.double_dqn else future).argmax(1)
+            wanted = config.reward_scale * reward + discount * future[torch.arange(len(best)), best]
+        loss_of = F.smooth_l1_loss if config.loss == "huber" else F.mse_loss
+        self.loss = loss_of(self.online(obs)[torch.arange(len(action)), action], wanted)
+        self.optimizer.zero_grad()
+        self.loss.backward()
+        if config.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.online.parameters(), config.max_grad_norm)
+        self.gradient = torch.cat([parameter.grad.reshape(-1) for parameter in self.online.parameters()])
+        self.optimizer.step()
+        self.updates += 1
+        if self.updates % config.target_update_freq == 0:
+            for target, online in zip(self.target.parameters(), self.online.parameters(), strict=True):
+                target.data = (1 - config.tau) * target.data + config.tau * online.data
+
+    def vector(self, network):
+        return torch.cat([parameter.detach().reshape(-1) for parameter in network.parameters()])
+
+
+def filled_buffer(rows=3000, obs_size=8, actions=4, seed=3):
+    buffer = ReplayBuffer(5000, transition_fields(obs_size), seed)
+    buffer.extend(**random_batch(rows, obs_size, actions)._asdict())
+    return buffer
+
+
+def plain_twin(network):
+    twin = torch.nn.Sequential(*(copy.deepcopy(module) for module in network))
+    twin.load_state_dict(network.state_dict())
+    return twin

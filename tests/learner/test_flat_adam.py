@@ -5,7 +5,7 @@ import torch
 
 from fastlander import QNetwork
 from fastlander.learner.flat_adam import FlatAdam
-from tests.test_q_network import plain_twin
+from tests.twins import plain_twin
 
 
 class Pair:
