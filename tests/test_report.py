@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from fastlander import Config, LunarLanderVectorEnv, Trainer, cli
 from fastlander.evaluation.episodes import evaluate
 from fastlander.evaluation.evaluation import Evaluation
-from fastlander.physics.state import ORIGIN, POSITION, unpack
+from fastlander.physics.state import ORIGIN, POSITION
 from fastlander.report import write_report
 from fastlander.storage.tables import EVALUATION_COLUMNS, evaluation_rows, read_judgements, read_table, table
 from fastlander.viewing.report_page import curve, histogram, replays_of
@@ -49,10 +49,10 @@ def test_a_trace_is_what_the_native_lander_does(policy, seed):
     obs, _ = env.reset(seed=seed)
     over, total = False, 0.0
     for k in range(len(got.events)):
-        real = unpack(env._memory, 1).real[:, 0]
+        f32 = env._stepper.state.f32[:, 0]
         for body in range(3):
-            angle = (real[POSITION + 3 * body + 2] + np.pi) % (2 * np.pi) - np.pi
-            pose = [real[ORIGIN + 2 * body], real[ORIGIN + 2 * body + 1], angle]
+            angle = (f32[POSITION + 3 * body + 2] + np.pi) % (2 * np.pi) - np.pi
+            pose = [f32[ORIGIN + 2 * body], f32[ORIGIN + 2 * body + 1], angle]
             assert got.poses[k, body] == pytest.approx(1000 * np.array(pose), abs=0.51)
         assert got.scores[k] == total
         assert got.events[k] & 12 == 4 * obs[0, 6] + 8 * obs[0, 7]
