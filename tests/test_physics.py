@@ -80,17 +80,17 @@ class Landers:
     def __init__(self, num_envs=1):
         variant = checked_variant(False, -10.0, False, 15.0, 1.5, None)
         self.stepper = Stepper(num_envs, 1, variant)
-        self.state, self.exchange = self.stepper.state, self.stepper.exchange
+        self.num_envs, self.state = num_envs, self.stepper.state
 
     def reset(self, seed):
-        for i in range(self.exchange.obs.shape[0]):
+        for i in range(self.num_envs):
             start_stream(self.state.stream[:, i], seed + i)
         return self.step(0, fresh=True)[0]
 
     def step(self, action, fresh=False):
-        self.exchange.todo[:], self.exchange.fresh[:], self.exchange.action[:, 0] = True, fresh, action
-        self.stepper.step()
-        return self.exchange.obs, self.exchange.reward, self.exchange.terminated, self.exchange.truncated
+        self.stepper.exchange.action[:, 0] = action
+        self.stepper.step(True, fresh)
+        return self.stepper.results()
 
     def bodies(self, i=0):
         f32 = self.state.f32

@@ -24,8 +24,8 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataC
 
 PACKAGE = pathlib.Path(__file__).parents[1]
 
-# `from fastlander.x import ...` or `import fastlander.x`. Parsing the files would take 0.1 s. The word before the name is
-# checked last, because a search for fixed text is fast.
+# `from fastlander.x import ...` or `import fastlander.x`. Parsing the files would take 0.1 s. The pattern starts with
+# fixed text and looks at the word before it afterwards, because a search for fixed text is fast.
 _IMPORT = re.compile(rb" fastlander\.(?<=from fastlander\.|port fastlander\.)([\w.]+)")
 
 

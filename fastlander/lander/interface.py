@@ -12,7 +12,7 @@ from fastlander.lander.variant import Variant
 from fastlander.validation import Count, InputError, check
 
 MAX_EPISODE_STEPS = 1000
-_NO_LIMIT = 2**31 - 2  # more steps than the kernels' int32 can count to
+_NO_LIMIT = 2**31 - 2  # as many steps as the int32 row ELAPSED can count
 
 
 def checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:

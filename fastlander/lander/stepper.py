@@ -1,5 +1,7 @@
 """`Stepper`: the memory of N landers and the threads that step them."""
 
+from typing import Any
+
 import numpy as np
 
 from fastlander.kernels.compile_notice import CompileNotice
@@ -8,6 +10,7 @@ from fastlander.lander.exchange import exchange_size, unpack_exchange
 from fastlander.lander.step import load_actions, serve_steps, workspace_size
 from fastlander.lander.variant import Variant, pack_variant
 from fastlander.physics.state import memory_size, unpack
+from fastlander.validation import InputError
 
 
 class Stepper:
@@ -20,26 +23,51 @@ class Stepper:
     """
 
     def __init__(self, num_envs: int, num_threads: int, variant: Variant) -> None:
+        self.num_envs, self.variant = num_envs, variant
         self.memory = np.zeros(memory_size(num_envs), np.uint8)
-        """All that is kept from one step to the next."""
+        """Everything that is kept from one step to the next."""
         self.state = unpack(self.memory, num_envs)
         """The fields of `memory`, as views."""
         block = np.zeros(exchange_size(num_envs), np.uint8)
         self.exchange = unpack_exchange(block, num_envs)
-        """What goes into a step and comes out of it."""
+        """What goes into a step and comes out of it. The next step overwrites it."""
         packed = pack_variant(variant)
-        # Full vectors for each thread but the last one.
-        size = -(-num_envs // (16 * num_threads)) * 16
+        size = -(-num_envs // (16 * num_threads)) * 16  # landers of a thread: full vectors, except for the last thread
+        ranges = [(first, min(first + size, num_envs)) for first in range(0, num_envs, size)]
         self._own, *shares = [
             (self.memory, block, packed, np.zeros(workspace_size(last - first), np.uint8), num_envs, first, last)
-            for first, last in ((first, min(first + size, num_envs)) for first in range(0, num_envs, size))
+            for first, last in ranges
         ]
         self._threads = KernelThreads(serve_steps, shares)
 
-    def step(self) -> None:
-        """Step and reset the landers as the exchange says. Its results are there afterwards."""
+    def load(self, actions: Any) -> None:
+        """Check the actions and put them into the exchange.
+
+        Raises:
+            ValueError: actions of another shape or type or out of range, or nan.
+        """
+        actions, n = np.asarray(actions), self.num_envs
+        if self.variant.continuous:
+            if actions.shape != (n, 2) or actions.dtype.kind not in "fiu":
+                raise InputError(f"actions must be float[{n}, 2], got {actions.dtype}{list(actions.shape)}")
+            if np.isnan(actions).any():
+                raise InputError("actions must be numbers, got nan")
+            np.clip(actions, -1.0, 1.0, out=self.exchange.action)
+            return
+        if actions.shape != (n,) or actions.dtype.kind not in "iu":
+            raise InputError(f"actions must be int[{n}], got {actions.dtype}{list(actions.shape)}")
+        wrong = load_actions(actions.astype(np.int64, copy=False), self.exchange.action)
+        if wrong >= 0:
+            raise InputError(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
+
+    def step(self, todo: np.ndarray, fresh: np.ndarray) -> None:
+        """Step the landers in `todo` by their loaded actions. Those that are also in `fresh` are reset instead.
+
+        todo, fresh: bool[N].
+        """
         if not serve_steps.overloads:
             self._compile()
+        self.exchange.todo[:], self.exchange.fresh[:] = todo, fresh
         if not self._threads:
             run_here(serve_steps, *self._own)
             return
@@ -47,9 +75,10 @@ class Stepper:
         run_here(serve_steps, *self._own)
         self._threads.wait()
 
-    def load(self, actions: np.ndarray) -> int:
-        """Put discrete actions, int64[N], into the exchange. Returns the index of a wrong one, or -1."""
-        return load_actions(actions, self.exchange.action)
+    def results(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Copies of what the last step gave: obs, reward, terminated, truncated (see `Exchange`)."""
+        exchange = self.exchange
+        return exchange.obs.copy(), exchange.reward.copy(), exchange.terminated.copy(), exchange.truncated.copy()
 
     def close(self) -> None:
         """End the threads."""

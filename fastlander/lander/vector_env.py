@@ -142,7 +142,7 @@ class LunarLanderVectorEnv(VectorEnv):
         self._seed(seeds, mask)
         self._ready = True
         self._ended = self._ended & ~mask
-        self._run(mask, mask)
+        self._stepper.step(mask, mask)
         return self._stepper.exchange.obs.copy(), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -158,17 +158,17 @@ class LunarLanderVectorEnv(VectorEnv):
         if not self._ready:
             self._check_open()
             raise InputError("reset must be called before step")
-        self._load(actions)
+        self._stepper.load(actions)
         if self.autoreset_mode is AutoresetMode.DISABLED:
             assert not self._ended.any(), f"episodes ended and were not reset: {np.flatnonzero(self._ended).tolist()}"
         fresh = self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else self._none
-        self._run(self._all, fresh)
-        obs, reward, terminated, truncated = self._results()
+        self._stepper.step(self._all, fresh)
+        obs, reward, terminated, truncated = self._stepper.results()
         self._ended = terminated | truncated
         infos: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
             infos = final_infos(obs, self._ended)
-            self._run(self._ended, self._ended)
+            self._stepper.step(self._ended, self._ended)
             obs = self._stepper.exchange.obs.copy()
             self._ended = self._none
         return obs, reward, terminated, truncated, infos
@@ -189,12 +189,12 @@ class LunarLanderVectorEnv(VectorEnv):
             self._check_open()
             raise InputError("step_some must be called after reset, with autoreset_mode DISABLED")
         mask = checked_mask("mask", mask, self.num_envs)
-        self._load(actions)
+        self._stepper.load(actions)
         assert not (self._ended & mask).any(), (
             f"episodes ended and were not reset: {np.flatnonzero(self._ended & mask)}"
         )
-        self._run(mask, self._none)
-        obs, reward, terminated, truncated = self._results()
+        self._stepper.step(mask, self._none)
+        obs, reward, terminated, truncated = self._stepper.results()
         self._ended = self._ended | terminated | truncated
         return obs, reward, terminated, truncated, {}
 
@@ -261,33 +261,6 @@ class LunarLanderVectorEnv(VectorEnv):
         self._stepper.close()
         if self._renderer is not None:
             self._renderer.close()
-
-    def _run(self, todo: np.ndarray, fresh: np.ndarray) -> None:
-        """Step the landers in `todo`, and before that reset those in `fresh`: bool[N] both."""
-        exchange = self._stepper.exchange
-        exchange.todo[:], exchange.fresh[:] = todo, fresh
-        self._stepper.step()
-
-    def _results(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What the last step came to, for the caller to keep: obs, reward, terminated, truncated."""
-        exchange = self._stepper.exchange
-        return exchange.obs.copy(), exchange.reward.copy(), exchange.terminated.copy(), exchange.truncated.copy()
-
-    def _load(self, actions: Any) -> None:
-        """Check the actions and put them into the exchange."""
-        actions = np.asarray(actions)
-        if self.continuous:
-            if actions.shape != (self.num_envs, 2) or actions.dtype.kind not in "fiu":
-                raise InputError(f"actions must be float[{self.num_envs}, 2], got {actions.dtype}{list(actions.shape)}")
-            if np.isnan(actions).any():
-                raise InputError("actions must be numbers, got nan")
-            np.clip(actions, -1.0, 1.0, out=self._stepper.exchange.action)
-            return
-        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
-            raise InputError(f"actions must be int[{self.num_envs}], got {actions.dtype}{list(actions.shape)}")
-        wrong = self._stepper.load(actions.astype(np.int64, copy=False))
-        if wrong >= 0:
-            raise InputError(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
 
     def _seed(self, seeds: list[int | None], mask: np.ndarray) -> None:
         """Start the random streams of the landers in `mask` that get a seed now or that never had one."""
