@@ -15,13 +15,13 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 # stand where what they import allows: settings and checks first, the commands last.
 ORDER = [
     ("", "version validation config streams states arguments"),
-    ("kernels", "part_compiler jit xoshiro simd simd_memory atomics threads compile_notice"),
+    ("kernels", "part_compiler kernel_cache jit xoshiro lanes simd simd_memory atomics threads compile_notice"),
     (
         "physics",
         "constants bodies vector_math state collide_edge contact broad_phase revolute_joint contact_solver island "
-        "island_general island_lanes distance time_of_impact world",
+        "contact_constraint island_general island_lanes distance time_of_impact world",
     ),
-    ("lander", "symmetry registration pcg64 game step interface frames vector_env parity"),
+    ("lander", "symmetry registration variant exchange pcg64 game step interface frames stepper vector_env parity"),
     ("", "environments"),
     ("experience", "replay_buffer n_step collector"),
     ("learner", "interface q_network flat_adam equations mirror exploration schedules torch_learner"),

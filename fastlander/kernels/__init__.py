@@ -1,1 +1,1 @@
-"""How compiled code is made: Numba's settings, lanes of numbers, random numbers, threads that serve kernels."""
+"""What compiled code is made with: Numba's settings, vectors of numbers, random numbers, threads that wait for work."""

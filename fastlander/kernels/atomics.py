@@ -1,4 +1,4 @@
-"""Words of an int64 array that several threads read and write."""
+"""Atomic operations on an int64 array that several threads read and write."""
 
 from numba import types
 from numba.extending import intrinsic
@@ -11,7 +11,7 @@ def _int64_pointer(context, builder, sig, args):
 
 @intrinsic
 def atomic_load(typing_context, array, index):
-    """array[index] of int64[...], as other threads left it."""
+    """The value of array[index], int64[...], with all that other threads wrote before."""
 
     def generate(context, builder, sig, args):
         return builder.load_atomic(_int64_pointer(context, builder, sig, args), "seq_cst", 8)
@@ -21,7 +21,7 @@ def atomic_load(typing_context, array, index):
 
 @intrinsic
 def atomic_exchange(typing_context, array, index, value):
-    """array[index] = value for int64[...], indivisibly; the value before."""
+    """Set array[index], int64[...], to `value` in one indivisible operation. Returns the value before."""
 
     def generate(context, builder, sig, args):
         value = context.cast(builder, args[2], sig.args[2], types.int64)
@@ -32,7 +32,7 @@ def atomic_exchange(typing_context, array, index, value):
 
 @intrinsic
 def atomic_replace(typing_context, array, index, old, new):
-    """array[index] = new for int64[...] if it is old, indivisibly: whether it was."""
+    """Set array[index], int64[...], to `new` if it is `old`, in one indivisible operation. Returns whether it was."""
 
     def generate(context, builder, sig, args):
         old, new = (context.cast(builder, args[k], sig.args[k], types.int64) for k in (2, 3))

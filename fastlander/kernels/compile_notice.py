@@ -1,17 +1,17 @@
-"""A word to the user while kernels are compiled: once per machine and version, and it takes a while."""
+"""Prints a notice while kernels compile, which takes up to a minute at the first use on a machine."""
 
 import gc
 import sys
 import threading
 import time
 
-PATIENCE = 1.0  # s: loading from the cache takes less
+PATIENCE = 1.0  # s: loading compiled kernels takes less, and then nothing is printed
 
 
 class CompileNotice:
-    """Says on stderr that kernels are being compiled, if that takes more than a moment, and how long it took.
+    """Prints on stderr that kernels compile, if that takes longer than PATIENCE, and at the end how long it took.
 
-    Garbage collection pauses meanwhile: walking over the compiler's many objects would take a tenth of the time.
+    Garbage collection is off inside the `with` block. Visiting the compiler's many objects took a tenth of the time.
     """
 
     def __enter__(self) -> "CompileNotice":

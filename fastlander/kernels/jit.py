@@ -1,62 +1,57 @@
 """How this package compiles its kernels: cached on disk, without the interpreter lock, IEEE division, no fastmath."""
 
-import functools
-import hashlib
-import pathlib
+import contextlib
 from collections.abc import Callable
 
 import numba
 import numba.extending
 
+from fastlander.kernels.kernel_cache import KernelCache
 from fastlander.kernels.part_compiler import PartCompiler
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
-# Where nothing is allocated no reference has to be counted ("_nrt"); in the physics that cost as much as the rest.
+# "_nrt" is Numba's reference counting. Where nothing is allocated it is not needed, and in the physics it took as much
+# time as all the rest.
 _UNCOUNTED = {**_OPTIONS, "_nrt": False}
 _INTERNAL = {**_UNCOUNTED, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: Callable) -> Callable:
-    """`function` compiled by Numba at its first call; kept on disk where some cache directory can be written."""
-    return _cached(function, _OPTIONS)
+    """`function`, compiled at its first call. Its machine code is kept on disk (`KernelCache`) if that is possible."""
+    return _cached(function, _OPTIONS, function)
 
 
-def uncounted_kernel(function: Callable) -> Callable:
-    """A `kernel` that allocates nothing and is built from `inlined`, `part` and `shared` functions."""
-    return _cached(function, _UNCOUNTED)
+def uncounted_kernel(function: Callable, cached_as: Callable | None = None) -> Callable:
+    """A `kernel` that allocates nothing and is built from `inlined`, `part` and `shared` functions.
+
+    Args:
+        function: what is compiled.
+        cached_as: for a function that is made inside another one: the function of a module under whose name its
+            machine code is kept.
+    """
+    return _cached(function, _UNCOUNTED, cached_as or function)
 
 
-def _cached(function: Callable, options: dict[str, bool]) -> Callable:
-    try:
-        dispatcher = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # Numba found no place to write its cache: compile in each process instead.
-        return numba.njit(**options)(function)
-    # Numba's own stamp covers the kernel's file alone: a kernel built from others would outlive a change in them.
-    index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if hasattr(index, "_source_stamp"):
-        index._source_stamp = _package_stamp()
+def _cached(function: Callable, options: dict[str, bool], cached_as: Callable) -> Callable:
+    dispatcher = numba.njit(**options)(function)
+    # A function inside a function has no name of its own to be kept under. It is compiled in each process, and so is
+    # every kernel where no directory can be written.
+    if "<locals>" not in cached_as.__qualname__:
+        with contextlib.suppress(RuntimeError, OSError):
+            dispatcher._cache = KernelCache(cached_as)
     return dispatcher
 
 
 def inlined(function: Callable) -> Callable:
-    """A part of kernels, compiled into each of them for the number types it is called with: scalars or lanes."""
+    """A part of kernels that is compiled into each caller, for the number types it is called with: scalars or lanes."""
     return numba.njit(forceinline=True, pipeline_class=PartCompiler, **_INTERNAL)(function)
 
 
 def part(function: Callable) -> Callable:
-    """A part of kernels that stays a function of its own: big, rarely run, or called from several places."""
+    """A part of kernels that stays a function of its own: it is big, runs rarely, or is called from several places."""
     return numba.njit(pipeline_class=PartCompiler, **_INTERNAL)(function)
 
 
 def shared(function: Callable) -> Callable:
     """A function that stays ordinary Python and that kernels can call too."""
     return numba.extending.register_jitable(**_INTERNAL)(function)
-
-
-@functools.cache
-def _package_stamp() -> str:
-    """A digest of every source file of this package."""
-    digest = hashlib.sha256()
-    for path in sorted(pathlib.Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -1,7 +1,8 @@
-"""How parts of kernels are compiled: to LLVM's intermediate form, not to machine code, which only the kernels need.
+"""How parts of kernels are compiled: to LLVM's intermediate form only. Machine code is made of whole kernels.
 
-Numba makes machine code of every function by itself before it inlines it; a physics of 300 little functions would take
-half again as long to compile. This uses Numba's documented pipeline customization, and in it names that are not.
+Numba makes machine code of every function by itself before it inlines the function. The physics has 300 small
+functions, and compiling would take half again as long. This module uses Numba's pipeline customization, which is
+documented, and a few names of Numba that are not.
 """
 
 from numba import _dynfunc
@@ -13,7 +14,7 @@ from numba.core.typed_passes import NativeLowering
 
 
 class PartLibrary(JITCodeLibrary):
-    """LLVM code to be linked into a kernel's, and optimized there."""
+    """LLVM code that is linked into a kernel and optimized there."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -25,12 +26,12 @@ class PartLibrary(JITCodeLibrary):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class PartLowering(NativeLowering):
-    """NativeLowering that ends with the intermediate form."""
+    """Numba's NativeLowering without its last step, which makes machine code."""
 
     _name = "part_lowering"
 
     def run_pass(self, state):
-        """Lower one function; what stands for it among Numba's functions cannot be called."""
+        """Lower one function. Python cannot call the result; only other compiled functions can."""
         context, flags = state.targetctx, state.flags
         library = state.library = PartLibrary(context.codegen(), state.func_id.func_qualname)
         description = funcdesc.PythonFunctionDescriptor.from_specialized_function(
@@ -55,10 +56,10 @@ class PartLowering(NativeLowering):
 
 
 class PartCompiler(CompilerBase):
-    """Numba's default pipeline with PartLowering at its end."""
+    """Numba's default pipeline with PartLowering in place of NativeLowering."""
 
     def define_pipelines(self):
-        """One nopython pipeline."""
+        """The list of pipelines that Numba tries: this one."""
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         pipeline.passes = [(PartLowering, why) if p is NativeLowering else (p, why) for p, why in pipeline.passes]
         pipeline.finalize()

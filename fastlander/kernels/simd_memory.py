@@ -1,11 +1,11 @@
-"""Lanes and single numbers from and to arrays: by index (gather, scatter), from consecutive places, or one by one."""
+"""Reading and writing arrays: lanes by index (gather, scatter), lanes from consecutive places, single numbers."""
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastlander.kernels.simd import I32, Lanes, broadcast
+from fastlander.kernels.lanes import I32, Lanes, broadcast
 
 
 def _index_loader(width):
@@ -26,11 +26,11 @@ def _index_loader(width):
 
 
 index16, index32 = _index_loader(16), _index_loader(32)
-"""`width` lane numbers, int32, from `array[start:]`."""
+"""Lanes of int32 from `array[start:]`: the indices that `gather` and `scatter` take."""
 
 
 def _element_pointer(context, builder, array_type, array, row, row_type, column):
-    """A pointer to array[row, column] of a C-contiguous array; column may be an LLVM vector of i32."""
+    """A pointer to array[row, column] of a C-contiguous array. `column` may be an LLVM vector of i32."""
     struct = context.make_array(array_type)(context, builder, array)
     row = context.cast(builder, row, row_type, types.intp)
     stride = cgutils.unpack_tuple(builder, struct.shape, 2)[1]
@@ -40,7 +40,7 @@ def _element_pointer(context, builder, array_type, array, row, row_type, column)
 
 @intrinsic
 def gather(typing_context, array, row, index):
-    """array[row, index]: one number for an integer index, lanes for a lanes index."""
+    """array[row, index], a number. For an index that is lanes: lanes of numbers."""
     if not isinstance(index, Lanes):
 
         def generate(context, builder, sig, args):
@@ -66,7 +66,7 @@ def gather(typing_context, array, row, index):
 
 @intrinsic
 def scatter(typing_context, array, row, index, value):
-    """array[row, index] = value, for an integer index or a lanes index."""
+    """array[row, index] = value. For an index that is lanes: each lane's value at its own index."""
 
     def generate(context, builder, sig, args):
         if not isinstance(index, Lanes):
@@ -122,15 +122,14 @@ def _contiguous(width):
 
 
 load16, store16, fill16 = _contiguous(16)
-
-
 load32, store32, fill32 = _contiguous(32)
-"""float32 lanes from and to array[start : start + width] of a flat array; a number in every lane."""
+"""load(array, start): float32 lanes from array[start : start + width] of a flat array. store(array, start, value): the
+opposite. fill(number): a number in every lane."""
 
 
 @intrinsic
 def load1(typing_context, array, start):
-    """array[start] of a flat array, without Python's meaning of negative indices, which costs as much as the load."""
+    """array[start] of a flat array. `start` must not be negative: a test for that would take as long as the load."""
 
     def generate(context, builder, sig, args):
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
@@ -141,7 +140,7 @@ def load1(typing_context, array, start):
 
 @intrinsic
 def store1(typing_context, array, start, value):
-    """array[start] = value of a flat array, as `load1` reads it."""
+    """array[start] = value for a flat array. `start` must not be negative."""
 
     def generate(context, builder, sig, args):
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
@@ -173,7 +172,7 @@ def transpose16(typing_context, out, to, to_row, array, start, row):
         for i in range(16):
             rows.append(builder.load(source(i)))
             rows[-1].align = 4
-        # Exchange the off-diagonal quarters of ever smaller squares.
+        # Exchange the off-diagonal quarters of squares of 16, 8, 4 and 2 rows.
         for size in (8, 4, 2, 1):
             low = ir.Constant(pairs, [j if j & size == 0 else 16 + j - size for j in range(16)])
             high = ir.Constant(pairs, [j + size if j & size == 0 else 16 + j for j in range(16)])

@@ -1,7 +1,7 @@
-"""A random number generator that kernels carry in four words: xoshiro256++ (Blackman and Vigna 2021).
+"""A random number generator for kernels, with a state of four words: xoshiro256++ (Blackman and Vigna 2021).
 
-Numba's own `np.random` is global to each thread, so kernels that sample take a state array instead. Bounded integers
-are drawn by multiplication and rejection (Lemire 2019).
+Numba's own `np.random` has one global state per thread. Kernels that sample take a state array as an argument instead.
+Integers below a bound are drawn by multiplication and rejection (Lemire 2019).
 """
 
 import numba
@@ -11,11 +11,11 @@ from fastlander.kernels.jit import kernel
 
 
 def kernel_state(seed: np.random.SeedSequence) -> np.ndarray:
-    """uint64[4]: the start state of `next_uint64`."""
+    """A start state for `next_uint64`: uint64[4]."""
     return seed.generate_state(4, np.uint64)
 
 
-# Numba widens uint64 with a signed literal to float64, so every constant is spelled as uint64.
+# Numba makes float64 of uint64 combined with a signed integer, so every constant here is uint64.
 _17, _23, _32, _45, _64 = (np.uint64(n) for n in (17, 23, 32, 45, 64))
 _LOW = np.uint64(0xFFFFFFFF)
 
@@ -27,7 +27,7 @@ def _rotate_left(x, bits):
 
 @kernel
 def next_uint64(state):
-    """One step of xoshiro256++: uint64[4], changed in place -> uint64."""
+    """The next 64 random bits: uint64. `state`, uint64[4], is changed in place."""
     result = _rotate_left(state[0] + state[3], _23) + state[0]
     shifted = state[1] << _17
     state[2] ^= state[0]
@@ -41,7 +41,10 @@ def next_uint64(state):
 
 @kernel
 def next_below(state, bound):
-    """A uniform integer in [0, bound), bound < 2**32: the high half of a 32 by 32 bit product (Lemire 2019)."""
+    """A uniform int64 in [0, bound), for 0 < bound < 2**32. `state`, uint64[4], is changed in place.
+
+    The result is the upper half of the product of 32 random bits and the bound (Lemire 2019).
+    """
     bound = np.uint64(bound)
     product = (next_uint64(state) >> _32) * bound
     if product & _LOW < bound:

@@ -1,1 +1,1 @@
-"""LunarLander-v3 around the physics: the game, the step of many landers, the environment that Gymnasium finds."""
+"""LunarLander-v3 around the physics: the game, the step of many landers, Gymnasium's vector environment."""

@@ -1,4 +1,4 @@
-"""The native lander beside Gymnasium's Box2D: whole episodes on both, with policies that reach all of the physics."""
+"""Compares the native lander with Gymnasium's: complete episodes on both, flown so that all of the physics is used."""
 
 import importlib.metadata
 import platform
@@ -15,76 +15,76 @@ from fastlander.lander.vector_env import LunarLanderVectorEnv
 
 PACKAGES = ("gymnasium", "box2d", "numpy", "numba", "llvmlite")
 
-Policy = Callable[[gym.Env, np.ndarray, int, np.random.Generator], Any]
-"""(environment, observation, seed of the episode, generator of the episode) -> action."""
+Pilot = Callable[[gym.Env, np.ndarray, int, np.random.Generator], Any]
+"""(Gymnasium's environment, observation, seed of the episode, random generator of the episode) -> action."""
 
 
-def random_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """Any action, and beyond the bounds where actions are continuous."""
+def random_pilot(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
+    """Random actions. Where actions are continuous, some are out of bounds."""
     if env.unwrapped.continuous:
         return rng.uniform(-1.3, 1.3, 2).astype(np.float32)
     return int(rng.integers(4))
 
 
-def heuristic_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """Gymnasium's hand-written landing."""
+def heuristic_pilot(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
+    """Gymnasium's `heuristic`, which lands."""
     return heuristic(env.unwrapped, obs)
 
 
-def mixed_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """The heuristic with one action in six at random: hard landings, hops, slides."""
-    return (random_policy if rng.random() < 1 / 6 else heuristic_policy)(env, obs, seed, rng)
+def mixed_pilot(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
+    """The heuristic with one random action in six: hard landings, hops, slides."""
+    return (random_pilot if rng.random() < 1 / 6 else heuristic_pilot)(env, obs, seed, rng)
 
 
-def engine_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """One action all along, by seed: free fall, climbing out of sight, spinning."""
+def engine_pilot(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
+    """The same action in all steps, chosen by the seed: free fall, climbing out of sight, spinning."""
     return seed % 4
 
 
-def ground_policy(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
-    """The heuristic down to the ground; there the legs are kept busy."""
-    return (random_policy if obs[6] or obs[7] else heuristic_policy)(env, obs, seed, rng)
+def ground_pilot(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
+    """The heuristic in the air and random actions on the ground, so that the legs come and go."""
+    return (random_pilot if obs[6] or obs[7] else heuristic_pilot)(env, obs, seed, rng)
 
 
 class Group(NamedTuple):
-    """Episodes of one kind."""
+    """One kind of episodes."""
 
-    policy: Policy
-    share: float  # of the number of random episodes
-    settings: dict[str, Any]
+    pilot: Pilot
+    share: float  # episodes of this group for each episode of the group "random"
+    env_kwargs: dict[str, Any]  # arguments of the environment
 
 
 GROUPS = {
-    "random": Group(random_policy, 1, {}),
-    "heuristic": Group(heuristic_policy, 0.2, {}),
-    "mixed": Group(mixed_policy, 0.2, {}),
-    "one engine": Group(engine_policy, 0.1, {}),
-    "legs on ground": Group(ground_policy, 0.1, {}),
-    "continuous": Group(random_policy, 0.1, {"continuous": True}),
-    "continuous heuristic": Group(heuristic_policy, 0.05, {"continuous": True}),
-    "wind": Group(mixed_policy, 0.1, {"enable_wind": True}),
-    "strong wind": Group(random_policy, 0.1, {"enable_wind": True, "wind_power": 20.0, "turbulence_power": 2.0}),
-    "gravity -3": Group(mixed_policy, 0.05, {"gravity": -3.0}),
-    "gravity -11.5": Group(mixed_policy, 0.05, {"gravity": -11.5}),
+    "random": Group(random_pilot, 1, {}),
+    "heuristic": Group(heuristic_pilot, 0.2, {}),
+    "mixed": Group(mixed_pilot, 0.2, {}),
+    "one engine": Group(engine_pilot, 0.1, {}),
+    "legs on ground": Group(ground_pilot, 0.1, {}),
+    "continuous": Group(random_pilot, 0.1, {"continuous": True}),
+    "continuous heuristic": Group(heuristic_pilot, 0.05, {"continuous": True}),
+    "wind": Group(mixed_pilot, 0.1, {"enable_wind": True}),
+    "strong wind": Group(random_pilot, 0.1, {"enable_wind": True, "wind_power": 20.0, "turbulence_power": 2.0}),
+    "gravity -3": Group(mixed_pilot, 0.05, {"gravity": -3.0}),
+    "gravity -11.5": Group(mixed_pilot, 0.05, {"gravity": -11.5}),
 }
 
 
 @dataclass
 class Parity:
-    """What a comparison came to."""
+    """The result of a comparison."""
 
     episodes: int = 0
     steps: int = 0
-    mismatches: int = 0  # episodes, each left at the first step that differs
-    first: str = ""  # where the first mismatch was
+    mismatches: int = 0  # episodes with a difference; each ends at the first step that differs
+    first: str = ""  # seed and step of the first mismatch
 
 
 def compare(group: Group, seeds: Sequence[int], num_envs: int, num_threads: int = 1) -> Parity:
     """Play one episode per seed on both landers, `num_envs` at a time, and compare every step's bytes."""
     result = Parity()
-    singles = [gym.make("LunarLander-v3", **group.settings) for _ in range(num_envs)]
+    singles = [gym.make("LunarLander-v3", **group.env_kwargs) for _ in range(num_envs)]
     native = LunarLanderVectorEnv(
-        num_envs, autoreset_mode=AutoresetMode.DISABLED, num_threads=num_threads, **group.settings
+        num_envs, autoreset_mode=AutoresetMode.DISABLED, num_threads=num_threads, **group.env_kwargs
     )
     waiting = list(seeds)[::-1]
     playing: list[int | None] = [None] * num_envs
@@ -115,7 +115,7 @@ def compare(group: Group, seeds: Sequence[int], num_envs: int, num_threads: int 
     idle = [0.0, 0.0] if native.continuous else 0
     begin(np.ones(num_envs, bool))
     while any(seed is not None for seed in playing):
-        actions = [idle if s is None else group.policy(singles[i], obs[i], s, rngs[i]) for i, s in enumerate(playing)]
+        actions = [idle if s is None else group.pilot(singles[i], obs[i], s, rngs[i]) for i, s in enumerate(playing)]
         native_obs, reward, terminated, truncated, _ = native.step(np.asarray(actions))
         ended = terminated | truncated
         for i in range(num_envs):
@@ -137,7 +137,7 @@ def compare(group: Group, seeds: Sequence[int], num_envs: int, num_threads: int 
 
 
 def environment() -> str:
-    """The versions and the C library this runs against, in a few lines."""
+    """The versions of the packages, of Python and of the C library, in two lines."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     libc = " ".join(platform.libc_ver()) or "unknown C library"
     return f"{versions}\nPython {platform.python_version()}, {libc}, {platform.machine()}, {platform.system()}"

@@ -1,6 +1,7 @@
-"""NumPy's PCG64 inside kernels: each lander carries the generator that Gymnasium would have seeded for it.
+"""NumPy's random generator PCG64 inside kernels: each lander has the generator that Gymnasium would give it.
 
-O'Neill (2014), XSL-RR 128/64; `uniform` and `integers` as NumPy's Generator draws them.
+The algorithm is XSL-RR 128/64 (O'Neill 2014). `uniform` and `integers` draw as NumPy's Generator does. `stream` is
+uint64[NUM_STREAM, S], the streams of all landers.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from numba.extending import intrinsic
 from fastlander.kernels.jit import inlined, part
 from fastlander.physics.state import BUFFERED, INCREMENT_HIGH, INCREMENT_LOW, STATE_HIGH, STATE_LOW
 
-_MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
+_MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645  # PCG's own for 128 bits
 _HALF_FLAG, _LOW32 = np.uint64(1 << 32), np.uint64(0xFFFFFFFF)
 _11, _32, _58, _63, _64 = (np.uint64(n) for n in (11, 32, 58, 63, 64))
 _TO_DOUBLE = 2.0**-53
@@ -20,7 +21,7 @@ _TO_DOUBLE = 2.0**-53
 
 @intrinsic
 def _advance(typing_context, high, low, increment_high, increment_low):
-    """state * multiplier + increment, modulo 2**128."""
+    """state * multiplier + increment modulo 2**128, as (high, low) 64 bits."""
     result = types.UniTuple(types.uint64, 2)
 
     def generate(context, builder, sig, args):
@@ -41,7 +42,7 @@ def _advance(typing_context, high, low, increment_high, increment_low):
 
 @inlined
 def next_uint64(stream, i):
-    """64 random bits from lander i's stream."""
+    """The next 64 random bits of lander i's stream: uint64."""
     high, low = _advance(
         stream[STATE_HIGH, i], stream[STATE_LOW, i], stream[INCREMENT_HIGH, i], stream[INCREMENT_LOW, i]
     )
@@ -52,13 +53,13 @@ def next_uint64(stream, i):
 
 @inlined
 def uniform(stream, i, low, width):
-    """Generator.uniform(low, low + width): float64."""
+    """NumPy's Generator.uniform(low, low + width): float64."""
     return low + width * (np.float64(next_uint64(stream, i) >> _11) * _TO_DOUBLE)
 
 
 @inlined
 def next_uint32(stream, i):
-    """32 random bits: the halves of a 64-bit draw, the low one first."""
+    """The next 32 random bits, as uint64. A 64-bit draw gives its low half first and its high half the next time."""
     buffered = stream[BUFFERED, i]
     if buffered & _HALF_FLAG:
         stream[BUFFERED, i] = np.uint64(0)
@@ -70,7 +71,7 @@ def next_uint32(stream, i):
 
 @part
 def integers(stream, i, low, high):
-    """Generator.integers(low, high) for a range below 2**32: int64, Lemire's method (2019)."""
+    """NumPy's Generator.integers(low, high) for ranges below 2**32: int64, by Lemire's method (2019)."""
     count = np.uint64(high - low)
     product = next_uint32(stream, i) * count
     if product & _LOW32 < count:
@@ -84,7 +85,10 @@ _WORD = (1 << 64) - 1
 
 
 def start_stream(stream: np.ndarray, seed: int | None) -> int:
-    """Fill uint64[NUM_STREAM] as gymnasium.utils.seeding.np_random(seed) starts; the seed (None draws one)."""
+    """Write the start state of gymnasium.utils.seeding.np_random(seed) into uint64[NUM_STREAM].
+
+    Returns the seed. None takes one from the operating system.
+    """
     sequence = np.random.SeedSequence(seed)
     start = np.random.PCG64(sequence).state["state"]
     stream[STATE_HIGH], stream[STATE_LOW] = start["state"] >> 64, start["state"] & _WORD
@@ -94,7 +98,7 @@ def start_stream(stream: np.ndarray, seed: int | None) -> int:
 
 
 def generator(stream: np.ndarray) -> np.random.Generator:
-    """A NumPy generator in the state that uint64[NUM_STREAM] holds."""
+    """A NumPy generator in the state that uint64[NUM_STREAM] describes."""
     words = [int(word) for word in stream]
     bit_generator = np.random.PCG64(0)
     bit_generator.state = {

@@ -1,4 +1,4 @@
-"""The ids under which Gymnasium finds the native lander; registered by `import fastlander`."""
+"""The ids under which Gymnasium finds the native lander. `import fastlander` registers them."""
 
 import gymnasium as gym
 
@@ -6,8 +6,8 @@ NATIVE_IDS = {"fastlander/LunarLander-v3": {}, "fastlander/LunarLanderContinuous
 
 
 def register() -> None:
-    """`make_vec` is to give the native environment, `make` Gymnasium's own lander. Neither is imported yet."""
-    for env_id, settings in NATIVE_IDS.items():
+    """Register the ids: `make_vec` gives the native environment, `make` Gymnasium's own. Nothing is imported yet."""
+    for env_id, env_kwargs in NATIVE_IDS.items():
         if env_id not in gym.registry:
             gym.register(
                 env_id,
@@ -15,5 +15,5 @@ def register() -> None:
                 vector_entry_point="fastlander.lander.vector_env:LunarLanderVectorEnv",
                 max_episode_steps=1000,
                 reward_threshold=200,
-                kwargs=settings,
+                kwargs=env_kwargs,
             )

@@ -1,4 +1,4 @@
-"""One step of many landers: what is done one by one, what sixteen or thirty-two at a time, and in which groups."""
+"""One step of many landers: who goes with whom into which solver, and what each lander does by itself."""
 
 from typing import NamedTuple
 
@@ -6,13 +6,16 @@ import numpy as np
 
 from fastlander.kernels.jit import inlined, part, shared, uncounted_kernel
 from fastlander.kernels.simd_memory import index16, index32
-from fastlander.kernels.threads import falls_asleep, note_done, takes
-from fastlander.lander.game import Settings, blow, engine_powers, finish_step, fire_engines, observe, reset
+from fastlander.kernels.threads import serving
+from fastlander.lander.exchange import unpack_exchange
+from fastlander.lander.game import blow, engine_powers, finish_step, fire_engines, observe, reset
+from fastlander.lander.variant import unpack_variant
 from fastlander.physics.bodies import JOINT0, JOINT1, LANDER, NUM_BODIES
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.constants import INACTIVE, NO, ZERO
-from fastlander.physics.island_general import friction_of, solve_general
-from fastlander.physics.island_lanes import solve_lanes
+from fastlander.physics.contact_constraint import friction_of
+from fastlander.physics.island_general import solve_general
+from fastlander.physics.island_lanes import LEG_CONTACTS, LIMITS, NO_LEG_CONTACTS, NO_LIMITS, solve_lanes
 from fastlander.physics.revolute_joint import limit_state
 from fastlander.physics.state import (
     AWAKE,
@@ -40,13 +43,14 @@ from fastlander.physics.state import (
 from fastlander.physics.world import collide, solve_toi
 
 FREE, LIMITED, LEGS, GENERAL, NUM_KINDS = 0, 1, 2, 3, 4
-"""Which solver a lander's step takes: no limit and no contact; limits; leg contacts; anything."""
+"""Kinds of steps, by the solver that a lander needs: nothing at a limit and no contact; joints at limits; leg contacts;
+any situation."""
 
 
 class Workspace(NamedTuple):
-    """What one thread needs to step a range of landers."""
+    """Memory that one thread needs to step a range of landers."""
 
-    members: np.ndarray  # int32[NUM_KINDS, landers + 64]: who takes which solver
+    members: np.ndarray  # int32[NUM_KINDS, landers + 64]: the landers of each kind
     engine: np.ndarray  # float64[landers, 2]: main and side power
     scratch: Scratch
 
@@ -70,16 +74,16 @@ def unpack_workspace(memory: np.ndarray, landers: int) -> Workspace:
 
 @inlined
 def classify(state, i):
-    """The solver that lander i's step takes; fills LEG_CONTACT for LEGS."""
-    whole, real = state.whole, state.real
+    """The kind of lander i's step. For LEGS it also fills LEG_CONTACT and LEG_TOUCHES."""
+    i32, f32 = state.i32, state.f32
     for body in range(NUM_BODIES):
-        if whole[AWAKE + body, i] == 0:
+        if i32[AWAKE + body, i] == 0:
             return GENERAL
-    if whole[NUM_CONTACTS, i]:
+    if i32[NUM_CONTACTS, i]:
         kind = take_leg_contacts(state, i)
         if kind != LIMITED:
             return kind
-    angle0, angle1, angle2 = real[POSITION + 2, i], real[POSITION + 5, i], real[POSITION + 8, i]
+    angle0, angle1, angle2 = f32[POSITION + 2, i], f32[POSITION + 5, i], f32[POSITION + 8, i]
     if limit_state(JOINT0, angle0, angle1) == INACTIVE and limit_state(JOINT1, angle0, angle2) == INACTIVE:
         return FREE
     return LIMITED
@@ -87,49 +91,52 @@ def classify(state, i):
 
 @part
 def take_leg_contacts(state, i):
-    """LIMITED if nothing touches, LEGS if each leg touches at most one edge with one corner, else GENERAL."""
-    whole, real = state.whole, state.real
-    whole[LEG_TOUCHES, i], whole[LEG_TOUCHES + 1, i] = NO, NO
+    """LIMITED if nothing touches, LEGS if each leg touches at most one edge and that with one corner, else GENERAL."""
+    i32, f32 = state.i32, state.f32
+    i32[LEG_TOUCHES, i], i32[LEG_TOUCHES + 1, i] = NO, NO
     kind = LIMITED
-    for slot in range(whole[NUM_CONTACTS, i]):
-        contact, values = state.contact_whole[i, slot], state.contact_real[i, slot]
+    for slot in range(i32[NUM_CONTACTS, i]):
+        contact, values = state.contact_i32[i, slot], state.contact_f32[i, slot]
         if contact[TOUCHING] == 0 or contact[ENABLED] == 0:
             continue
         body = contact[BODY]
-        if body == LANDER or contact[POINT_COUNT] != 1 or contact[FACE_B] != 0 or whole[LEG_TOUCHES + body - 1, i] != 0:
+        if body == LANDER or contact[POINT_COUNT] != 1 or contact[FACE_B] != 0 or i32[LEG_TOUCHES + body - 1, i] != 0:
             return GENERAL
         kind = LEGS
         row = LEG_CONTACT + 9 * (body - 1)
-        real[row, i], real[row + 1, i] = values[LOCAL_NORMAL], values[LOCAL_NORMAL + 1]
-        real[row + 2, i], real[row + 3, i] = values[LOCAL_POINT], values[LOCAL_POINT + 1]
+        f32[row, i], f32[row + 1, i] = values[LOCAL_NORMAL], values[LOCAL_NORMAL + 1]
+        f32[row + 2, i], f32[row + 3, i] = values[LOCAL_POINT], values[LOCAL_POINT + 1]
         for k in range(4):
-            real[row + 4 + k, i] = values[POINT + k]
-        real[row + 8, i] = friction_of(body, contact[EDGE])
-        whole[LEG_TOUCHES + body - 1, i] = slot + 1
+            f32[row + 4 + k, i] = values[POINT + k]
+        f32[row + 8, i] = friction_of(body, contact[EDGE])
+        i32[LEG_TOUCHES + body - 1, i] = slot + 1
     return kind
 
 
 @inlined
 def return_leg_impulses(state, i):
-    """b2ContactSolver::StoreImpulses after the lanes: from LEG_CONTACT back into the contacts."""
+    """b2ContactSolver::StoreImpulses for a lander that was solved in lanes: from LEG_CONTACT to its contacts."""
     for leg in range(2):
-        slot = state.whole[LEG_TOUCHES + leg, i] - 1
+        slot = state.i32[LEG_TOUCHES + leg, i] - 1
         if slot >= 0:
             row = LEG_CONTACT + 9 * leg
-            state.contact_real[i, slot, POINT + 2] = state.real[row + 6, i]
-            state.contact_real[i, slot, POINT + 3] = state.real[row + 7, i]
+            state.contact_f32[i, slot, POINT + 2] = state.f32[row + 6, i]
+            state.contact_f32[i, slot, POINT + 3] = state.f32[row + 7, i]
 
 
 @inlined
 def pad(members, count):
-    """Fill up the last vector with copies of the last lander: it is stepped more than once, to the same end."""
+    """Fill up the last vector with copies of the last lander. Its lanes all compute and write the same numbers."""
     for k in range(count, count + 31 if count else 0):
         members[k] = members[count - 1]
 
 
 @uncounted_kernel
 def load_actions(actions, buffer):
-    """Discrete actions, int64[N], into column 0 of float64[N, 2]: the index of the first that is no action, or -1."""
+    """Copy discrete actions, int64[N], to column 0 of float64[N, 2].
+
+    Returns the index of the first number that is no action, or -1. Nothing after it is copied.
+    """
     for i in range(len(actions)):
         if actions[i] < 0 or actions[i] > 3:
             return i
@@ -137,34 +144,104 @@ def load_actions(actions, buffer):
     return -1
 
 
-@part
-def step_once(
-    memory, num_envs, numbers, first, last, actions, todo, fresh, workspace, obs, reward, terminated, truncated
-):
-    """Step the landers i in [first, last) for which todo[i]; where fresh[i], reset them, with the step that takes.
+@inlined
+def begin_step(state, i, variant, exchange, engine, scratch):
+    """Everything before the solver: reset if the lander is fresh, wind, engines, collisions. Returns the step's kind.
 
-    A fresh lander's reward and flags are left as they are. memory: uint8[memory_size(N)]. numbers: float64[6], the
-    fields of Settings. actions: float64[N, 2], the discrete action in column 0. todo, fresh: bool[N]. workspace:
-    uint8[workspace_size(last - first)]. obs: float32[N, 8]. reward: float64[N]. terminated, truncated: bool[N].
+    engine: float64[2], where the engines' powers are kept for the reward.
     """
-    state, gravity = unpack(memory, num_envs), np.float32(numbers[1])
+    if exchange.fresh[i]:
+        reset(state, i, variant)
+    blow(state, i, variant)
+    main_power, side_power, direction = engine_powers(variant, exchange.action, i)
+    if exchange.fresh[i]:
+        main_power, side_power = 0.0, 0.0
+    engine[0], engine[1] = main_power, side_power
+    fire_engines(state, i, main_power, side_power, direction)
+    if state.i32[NUM_CONTACTS, i]:
+        collide(state, i, scratch)
+    return classify(state, i)
+
+
+@inlined
+def end_step(state, i, variant, exchange, engine, scratch):
+    """Everything after the solver: new contacts, times of impact, observation, reward and flags."""
+    update_pairs(state, i)
+    if state.i32[NUM_CONTACTS, i]:
+        solve_toi(state, i, scratch)
+    if not exchange.fresh[i]:
+        finish_step(state, i, variant, engine[0], engine[1], exchange)
+        return
+    _, state.f64[SHAPING, i] = observe(state, i, exchange.obs)
+    state.i32[ELAPSED, i] = 0
+    for k in range(3):
+        state.f32[FORCE + k, i] = ZERO
+    stand_still(i, exchange)
+
+
+@inlined
+def stand_still(i, exchange):
+    """The reward and the flags of a lander that was reset or that stood still."""
+    exchange.reward[i], exchange.terminated[i], exchange.truncated[i] = 0.0, False, False
+
+
+@inlined
+def solve(state, members, free, limited, legs, general, gravity, scratch):
+    """The solver of each kind. free, limited, legs, general: how many landers of each kind there are.
+
+    A vector takes as long for one lander as for sixteen. So free landers fill vectors of 32, and those that are left go
+    with the limited ones, whose solver can do all that theirs can.
+    """
+    start = 0
+    while free - start > 16:
+        pad(members[FREE], free)
+        solve_lanes(state, index32(members[FREE], start), gravity, NO_LIMITS, NO_LEG_CONTACTS)
+        start += 32
+    for k in range(start, free):
+        members[LIMITED, limited] = members[FREE, k]
+        limited += 1
+    start = 0
+    if legs and limited + legs <= 16:
+        for k in range(limited):
+            members[LEGS, legs] = members[LIMITED, k]
+            state.i32[LEG_TOUCHES, members[LIMITED, k]] = NO
+            state.i32[LEG_TOUCHES + 1, members[LIMITED, k]] = NO
+            legs += 1
+        limited = 0
+    pad(members[LIMITED], limited)
+    while start < limited:
+        if limited - start > 16:
+            solve_lanes(state, index32(members[LIMITED], start), gravity, LIMITS, NO_LEG_CONTACTS)
+            start += 32
+        else:
+            solve_lanes(state, index16(members[LIMITED], start), gravity, LIMITS, NO_LEG_CONTACTS)
+            start += 16
+    pad(members[LEGS], legs)
+    for start in range(0, legs, 16):
+        solve_lanes(state, index16(members[LEGS], start), gravity, LIMITS, LEG_CONTACTS)
+    for k in range(legs):
+        return_leg_impulses(state, members[LEGS, k])
+    for k in range(general):
+        i = members[GENERAL, k]
+        if state.i32[AWAKE, i] or state.i32[AWAKE + 1, i] or state.i32[AWAKE + 2, i]:
+            solve_general(state, i, gravity, scratch)
+
+
+@part
+def step_once(memory, block, packed_variant, workspace, num_envs, first, last):
+    """Step those landers in [first, last) that the exchange has to do. Reset, too, takes a step, as in Gymnasium.
+
+    memory: uint8[memory_size(N)], the State. block: uint8[exchange_size(N)], the Exchange. packed_variant: float64[6],
+    of `pack_variant`. workspace: uint8[workspace_size(last - first)].
+    """
+    state, exchange = unpack(memory, num_envs), unpack_exchange(block, num_envs)
+    variant = unpack_variant(packed_variant)
     members, engine, scratch = unpack_workspace(workspace, last - first)
-    settings = Settings(numbers[0] != 0, gravity, numbers[2] != 0, numbers[3], numbers[4], np.int64(numbers[5]))
     free, limited, legs, general = 0, 0, 0, 0
     for i in range(first, last):
-        if not todo[i]:
+        if not exchange.todo[i]:
             continue
-        if fresh[i]:
-            reset(state, i, settings)
-        blow(state, i, settings)
-        main_power, side_power, direction = engine_powers(settings, actions, i)
-        if fresh[i]:
-            main_power, side_power = 0.0, 0.0
-        engine[i - first, 0], engine[i - first, 1] = main_power, side_power
-        fire_engines(state, i, main_power, side_power, direction)
-        if state.whole[NUM_CONTACTS, i]:
-            collide(state, i, scratch)
-        kind = classify(state, i)
+        kind = begin_step(state, i, variant, exchange, engine[i - first], scratch)
         if kind == FREE:
             members[FREE, free] = i
             free += 1
@@ -177,101 +254,13 @@ def step_once(
         else:
             members[GENERAL, general] = i
             general += 1
-
-    # Whole vectors of 32 first. What is left goes with the next kind, which can do all that this one can: a vector
-    # takes as long for one lander as for sixteen.
-    start = 0
-    while free - start > 16:
-        pad(members[FREE], free)
-        solve_lanes(state, index32(members[FREE], start), gravity, None, None)
-        start += 32
-    for k in range(start, free):
-        members[LIMITED, limited] = members[FREE, k]
-        limited += 1
-    start = 0
-    if legs and limited + legs <= 16:
-        for k in range(limited):
-            members[LEGS, legs] = members[LIMITED, k]
-            state.whole[LEG_TOUCHES, members[LIMITED, k]] = NO
-            state.whole[LEG_TOUCHES + 1, members[LIMITED, k]] = NO
-            legs += 1
-        limited = 0
-    pad(members[LIMITED], limited)
-    while start < limited:
-        if limited - start > 16:
-            solve_lanes(state, index32(members[LIMITED], start), gravity, 1, None)
-            start += 32
-        else:
-            solve_lanes(state, index16(members[LIMITED], start), gravity, 1, None)
-            start += 16
-    pad(members[LEGS], legs)
-    for start in range(0, legs, 16):
-        solve_lanes(state, index16(members[LEGS], start), gravity, 1, 1)
-    for k in range(legs):
-        return_leg_impulses(state, members[LEGS, k])
-    for k in range(general):
-        i = members[GENERAL, k]
-        if state.whole[AWAKE, i] or state.whole[AWAKE + 1, i] or state.whole[AWAKE + 2, i]:
-            solve_general(state, i, gravity, scratch)
-
+    solve(state, members, free, limited, legs, general, variant.gravity, scratch)
     for i in range(first, last):
-        if not todo[i]:
-            continue
-        update_pairs(state, i)
-        if state.whole[NUM_CONTACTS, i]:
-            solve_toi(state, i, scratch)
-        if fresh[i]:
-            _, state.wide[SHAPING, i] = observe(state, i, obs)
-            state.whole[ELAPSED, i] = 0
-            for k in range(3):
-                state.real[FORCE + k, i] = ZERO
+        if exchange.todo[i]:
+            end_step(state, i, variant, exchange, engine[i - first], scratch)
         else:
-            finish_step(
-                state, i, settings, engine[i - first, 0], engine[i - first, 1], obs, reward, terminated, truncated
-            )
+            stand_still(i, exchange)
 
 
-@uncounted_kernel
-def serve_steps(
-    signal,
-    patience,
-    memory,
-    num_envs,
-    numbers,
-    first,
-    last,
-    actions,
-    todo,
-    fresh,
-    workspace,
-    obs,
-    reward,
-    terminated,
-    truncated,
-):
-    """`step_once`, as a serving kernel of `KernelThreads`."""
-    looks = 0
-    while True:
-        if takes(signal):
-            step_once(
-                memory,
-                num_envs,
-                numbers,
-                first,
-                last,
-                actions,
-                todo,
-                fresh,
-                workspace,
-                obs,
-                reward,
-                terminated,
-                truncated,
-            )
-            note_done(signal)
-            looks = 0
-        looks += 1
-        if looks > patience:
-            if falls_asleep(signal):
-                return
-            looks = 0
+serve_steps = serving(step_once)
+"""`step_once` as the kernel of threads (`KernelThreads`)."""

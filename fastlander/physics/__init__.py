@@ -1,1 +1,1 @@
-"""The part of Box2D 2.3 that a lander exercises, under Box2D's names; functions are generic over scalars and lanes."""
+"""The part of Box2D 2.3 that a lander needs, under Box2D's names. Most functions take scalars and lanes alike."""

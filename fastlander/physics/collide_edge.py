@@ -1,6 +1,7 @@
-"""Where an edge of the moon and a body touch: Box2D 2.3, `b2CollideEdge.cpp` and `b2ClipSegmentToLine`; scalars only.
+"""Where an edge of the moon and a body touch: Box2D 2.3, `b2CollideEdge.cpp` and `b2ClipSegmentToLine`. Scalars only.
 
-The moon's edges have no neighbours (hasVertex0 and hasVertex3 are false), so both limits of the normal are minus it.
+The moon's edges have no neighbours (hasVertex0 and hasVertex3 are false), so m_lowerLimit and m_upperLimit are both
+minus the normal.
 """
 
 import numpy as np
@@ -23,25 +24,26 @@ from fastlander.physics.constants import ANGULAR_SLOP, MAX_FLOAT, TOTAL_RADIUS, 
 from fastlander.physics.state import FACE_B, LOCAL_NORMAL, LOCAL_POINT, POINT, POINT_COUNT, POINT_ID
 from fastlander.physics.vector_math import Rot, Vec2, dot, normalize, rotate, sub, transform, transform_inverse
 
+# b2CollideEdge's k_relativeTol and k_absoluteTol (m): the polygon's axis must be clearly better than the edge's.
 RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE = np.float32(0.98), np.float32(0.001)
-_VERTEX, _FACE = 0, 1  # b2ContactFeature types
+_VERTEX, _FACE = 0, 1  # b2ContactFeature::Type
 
 
 @inlined
 def contact_id(index_a, index_b, type_a, type_b):
-    """b2ContactID: four bytes."""
+    """b2ContactID: the four bytes of a b2ContactFeature as one int32."""
     return np.int32(index_a | (index_b << 8) | (type_a << 16) | (type_b << 24))
 
 
 @inlined
 def vertex_count(body):
-    """Vertices of a body's polygon."""
+    """How many vertices a body's polygon has."""
     return 6 if body == LANDER else 4
 
 
 @inlined
 def local_vertex(body, k):
-    """Vertex k of a body's polygon, in its own frame."""
+    """Vertex k of a body's polygon in the body's frame, m."""
     if body == LANDER:
         return Vec2(LANDER_VERTICES_X[k], LANDER_VERTICES_Y[k])
     return Vec2(LEG_VERTICES_X[k], LEG_VERTICES_Y[k])
@@ -49,7 +51,7 @@ def local_vertex(body, k):
 
 @inlined
 def local_normal(body, k):
-    """Outward normal of the edge from vertex k to the next."""
+    """Outward normal of the polygon's edge from vertex k to the next one, in the body's frame."""
     if body == LANDER:
         return Vec2(LANDER_NORMALS_X[k], LANDER_NORMALS_Y[k])
     return Vec2(LEG_NORMALS_X[k], LEG_NORMALS_Y[k])
@@ -57,7 +59,7 @@ def local_normal(body, k):
 
 @inlined
 def clip_segment_to_line(v0, id0, v1, id1, normal, offset, vertex):
-    """b2ClipSegmentToLine: (points left, first, its id, second, its id)."""
+    """b2ClipSegmentToLine: (number of points left, first point, its id, second point, its id)."""
     distance0, distance1 = dot(normal, v0) - offset, dot(normal, v1) - offset
     count, a, id_a, b, id_b = 0, v0, id0, v1, id1
     if distance0 <= ZERO:
@@ -75,13 +77,14 @@ def clip_segment_to_line(v0, id0, v1, id1, normal, offset, vertex):
 
 
 @part
-def collide_edge_and_polygon(real, whole, v1, v2, body, qB, pB, polygon):
-    """b2CollideEdgeAndPolygon: fills the manifold of a contact (but for the impulses).
+def collide_edge_and_polygon(values, contact, v1, v2, body, qB, pB, polygon):
+    """b2CollideEdgeAndPolygon: writes the manifold of a contact, except for its impulses.
 
-    real, whole: the contact's fields. v1, v2: the edge. qB, pB: the body's transform. polygon: scratch.
+    values, contact: the fields of the contact, float32[NUM_CONTACT_F32] and int32[NUM_CONTACT_I32]. v1, v2: the ends of
+    the edge, m. qB, pB: the body's transform. polygon: Scratch.polygon.
     """
-    whole[POINT_COUNT] = 0
-    # The body in the edge's frame, which is the world's: b2MulT(xfA, xfB) with the moon's transform.
+    contact[POINT_COUNT] = 0
+    # b2MulT(xfA, xfB) with the moon's transform: the body in the edge's frame, which is the frame of the world.
     q = Rot(qB.s - ZERO * qB.c, qB.c + ZERO * qB.s)
     p = Vec2((pB.x - ZERO) + ZERO * (pB.y - ZERO), -ZERO * (pB.x - ZERO) + (pB.y - ZERO))
     centroid = Vec2(LANDER_CENTROID_X, LANDER_CENTROID_Y) if body == LANDER else Vec2(ZERO, ZERO)
@@ -151,13 +154,13 @@ def collide_edge_and_polygon(real, whole, v1, v2, body, qB, pB, polygon):
     if left < 2:
         return
 
-    whole[FACE_B] = 1 if face_b else 0
+    contact[FACE_B] = 1 if face_b else 0
     if face_b:
         reference_normal, reference_point = local_normal(body, r1), local_vertex(body, r1)
     else:
         reference_normal, reference_point = face, f1
-    real[LOCAL_NORMAL], real[LOCAL_NORMAL + 1] = reference_normal.x, reference_normal.y
-    real[LOCAL_POINT], real[LOCAL_POINT + 1] = reference_point.x, reference_point.y
+    values[LOCAL_NORMAL], values[LOCAL_NORMAL + 1] = reference_normal.x, reference_normal.y
+    values[LOCAL_POINT], values[LOCAL_POINT + 1] = reference_point.x, reference_point.y
     points = 0
     for k in range(2):
         v, key = (e0, id0) if k == 0 else (e1, id1)
@@ -167,7 +170,7 @@ def collide_edge_and_polygon(real, whole, v1, v2, body, qB, pB, polygon):
                 key = contact_id((key >> 8) & 255, key & 255, (key >> 24) & 255, (key >> 16) & 255)
             else:
                 local = transform_inverse(q, p, v)
-            real[POINT + 4 * points], real[POINT + 4 * points + 1] = local.x, local.y
-            whole[POINT_ID + points] = key
+            values[POINT + 4 * points], values[POINT + 4 * points + 1] = local.x, local.y
+            contact[POINT_ID + points] = key
             points += 1
-    whole[POINT_COUNT] = points
+    contact[POINT_COUNT] = points

@@ -1,11 +1,13 @@
 """Contacts between the moon (body A) and a body (B): Box2D 2.3, `b2ContactSolver.cpp`, with its block solver.
 
-The moon never moves: its inverse mass and inertia are 0, so only B's velocity and position change.
+The moon never moves: its inverse mass and inertia are 0, so only B's velocity and position change. In all functions mB
+and iB are the inverse mass (1 / kg) and the inverse inertia (1 / (kg m^2)) of the body.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastlander.kernels.jit import inlined
+from fastlander.kernels.lanes import Mask, Number
 from fastlander.kernels.simd import where
 from fastlander.physics.constants import (
     HALF,
@@ -35,26 +37,26 @@ from fastlander.physics.vector_math import (
 
 
 class Manifold(NamedTuple):
-    """The part of b2Manifold that its points share."""
+    """The part of a b2Manifold that is the same for its points."""
 
-    face_a: Any  # mask: the reference face is the moon's edge (e_faceA), else the body's (e_faceB)
-    normal: Any  # Vec2 localNormal
-    point: Any  # Vec2 localPoint
+    face_a: Mask  # the reference face is the moon's edge (e_faceA), otherwise the body's (e_faceB)
+    normal: Vec2  # localNormal
+    point: Vec2  # m, localPoint
 
 
 class Point(NamedTuple):
-    """b2VelocityConstraintPoint, without the impulses."""
+    """A b2VelocityConstraintPoint without its impulses."""
 
-    r: Any  # m, Vec2 from the body's centre of mass (rB)
-    still_x: Any  # b2Cross(wA, rA) with wA = 0: a zero whose sign counts
-    still_y: Any
-    normal_mass: Any
-    tangent_mass: Any
+    r: Vec2  # m, from the body's centre of mass (rB)
+    still_x: Number  # b2Cross(wA, rA) with wA = 0: a zero whose sign matters
+    still_y: Number
+    normal_mass: Number  # kg
+    tangent_mass: Number  # kg
 
 
 @inlined
 def world_point(manifold, local_point, qB, pB):
-    """b2WorldManifold::Initialize for one point: (normal from A to B, world point)."""
+    """b2WorldManifold::Initialize for one point: (normal from A to B, point in the world in m)."""
     normal_a, normal_b = moon_rotate(manifold.normal), rotate(qB, manifold.normal)
     normal = Vec2(where(manifold.face_a, normal_a.x, normal_b.x), where(manifold.face_a, normal_a.y, normal_b.y))
     plane_a, plane_b = moon_transform(manifold.point), transform(qB, pB, manifold.point)
@@ -64,7 +66,7 @@ def world_point(manifold, local_point, qB, pB):
     depth = POLYGON_RADIUS - dot(sub(clip, plane), normal)
     on_reference = Vec2(clip.x + depth * normal.x, clip.y + depth * normal.y)
     on_incident = Vec2(clip.x - POLYGON_RADIUS * normal.x, clip.y - POLYGON_RADIUS * normal.y)
-    # The sum is cA + cB in both cases: addition commutes.
+    # Box2D adds cA and cB in this order for e_faceA and in the other order for e_faceB. The sum is the same.
     point = Vec2(HALF * (on_reference.x + on_incident.x), HALF * (on_reference.y + on_incident.y))
     normal = Vec2(where(manifold.face_a, normal.x, -normal.x), where(manifold.face_a, normal.y, -normal.y))
     return normal, point
@@ -72,7 +74,7 @@ def world_point(manifold, local_point, qB, pB):
 
 @inlined
 def constraint_point(normal, point, cB, mB, iB):
-    """b2ContactSolver::InitializeVelocityConstraints for one point (restitution is 0, so no velocity bias)."""
+    """b2ContactSolver::InitializeVelocityConstraints for one point. Restitution is 0, so there is no velocity bias."""
     rA, r = Vec2(point.x - ZERO, point.y - ZERO), Vec2(point.x - cB.x, point.y - cB.y)
     tangent = tangent_of(normal)
     rn, rt = cross(r, normal), cross(r, tangent)
@@ -88,13 +90,13 @@ def constraint_point(normal, point, cB, mB, iB):
 
 @inlined
 def tangent_of(normal):
-    """b2Cross(normal, 1.0f)."""
+    """The direction of friction: b2Cross(normal, 1.0f)."""
     return Vec2(normal.y, -normal.x)
 
 
 @inlined
 def relative_velocity(point, v):
-    """vB + b2Cross(wB, rB) - vA - b2Cross(wA, rA)."""
+    """The body's velocity at the point, m/s: vB + b2Cross(wB, rB) - vA - b2Cross(wA, rA)."""
     return Vec2(v.x + -v.a * point.r.y - point.still_x, v.y + v.a * point.r.x - point.still_y)
 
 
@@ -117,7 +119,7 @@ def warm_start(normal, point, v, normal_impulse, tangent_impulse, mB, iB):
 
 @inlined
 def solve_tangent(normal, point, v, normal_impulse, tangent_impulse, friction, mB, iB):
-    """The friction of one point in SolveVelocityConstraints: (velocity, tangent impulse)."""
+    """Friction at one point in b2ContactSolver::SolveVelocityConstraints: (velocity, tangent impulse)."""
     tangent = tangent_of(normal)
     change = point.tangent_mass * -dot(relative_velocity(point, v), tangent)
     limit = friction * normal_impulse
@@ -127,7 +129,7 @@ def solve_tangent(normal, point, v, normal_impulse, tangent_impulse, friction, m
 
 @inlined
 def solve_normal(normal, point, v, normal_impulse, mB, iB):
-    """The normal constraint of a one-point contact in SolveVelocityConstraints: (velocity, normal impulse)."""
+    """The normal part of a one-point contact in SolveVelocityConstraints: (velocity, normal impulse)."""
     change = -point.normal_mass * dot(relative_velocity(point, v), normal)
     new = maximum(normal_impulse + change, ZERO)
     return apply_impulse(point, v, scale(new - normal_impulse, normal), mB, iB), new
@@ -135,7 +137,7 @@ def solve_normal(normal, point, v, normal_impulse, mB, iB):
 
 @inlined
 def block_matrix(normal, point1, point2, mB, iB):
-    """K of a two-point contact, and whether its condition number is good enough for the block solver."""
+    """The matrix of a two-point contact: (k11, k12, k22, whether its condition number allows the block solver)."""
     rn1, rn2 = cross(point1.r, normal), cross(point2.r, normal)
     k11, k22, k12 = mB + iB * rn1 * rn1, mB + iB * rn2 * rn2, mB + iB * rn1 * rn2
     return k11, k12, k22, k11 * k11 < MAX_CONDITION_NUMBER * (k11 * k22 - k12 * k12)
@@ -143,14 +145,14 @@ def block_matrix(normal, point1, point2, mB, iB):
 
 @inlined
 def solve_normal_block(normal, point1, point2, v, a1, a2, k11, k12, k22, mB, iB):
-    """The block solver of a two-point contact in SolveVelocityConstraints (total enumeration; scalars only).
+    """The block solver of a two-point contact in SolveVelocityConstraints. It tries four cases in turn. Scalars only.
 
-    a1, a2: accumulated normal impulses. Returns (velocity, a1, a2).
+    a1, a2: the normal impulses so far, N s. Returns (velocity, a1, a2).
     """
     dv1, dv2 = relative_velocity(point1, v), relative_velocity(point2, v)
     b1, b2 = dot(dv1, normal), dot(dv2, normal)
     b1, b2 = b1 - (k11 * a1 + k12 * a2), b2 - (k12 * a1 + k22 * a2)
-    # Case 1: both normal velocities 0.
+    # Case 1: both points push, and both normal velocities are 0.
     det = inverse_or_zero(k11 * k22 - k12 * k12)
     x1 = -((det * k22) * b1 + (-det * k12) * b2)
     x2 = -((-det * k12) * b1 + (det * k11) * b2)
@@ -161,7 +163,7 @@ def solve_normal_block(normal, point1, point2, v, a1, a2, k11, k12, k22, mB, iB)
     if not found:  # Case 3: only the second point pushes.
         x1, x2 = ZERO, -point2.normal_mass * b2
         found = x2 >= ZERO and k12 * x2 + b1 >= ZERO
-    if not found:  # Case 4: none does.
+    if not found:  # Case 4: no point pushes.
         x1, x2 = ZERO, ZERO
         found = b1 >= ZERO and b2 >= ZERO
     if not found:
@@ -177,9 +179,9 @@ def solve_normal_block(normal, point1, point2, v, a1, a2, k11, k12, k22, mB, iB)
 
 @inlined
 def solve_position_point(manifold, local_point, center, cB, mB, iB, baumgarte):
-    """b2ContactSolver::SolvePositionConstraints (or its TOI form) for one point: (cB, separation).
+    """b2ContactSolver::SolvePositionConstraints or SolveTOIPositionConstraints for one point: (cB, separation in m).
 
-    center: Vec2 localCenter of the body.
+    center: the body's localCenter, Vec2 in m. baumgarte: BAUMGARTE or TOI_BAUMGARTE.
     """
     qB = rotation(cB.a)
     shift = rotate(qB, center)

@@ -1,4 +1,4 @@
-"""How far an edge of the moon is from a body: Box2D 2.3, `b2Distance.cpp` (GJK), without radii; scalars only."""
+"""How far an edge of the moon is from a body: Box2D 2.3, `b2Distance.cpp` (GJK), without radii. Scalars only."""
 
 from typing import NamedTuple
 
@@ -19,32 +19,32 @@ from fastlander.physics.vector_math import (
     transform,
 )
 
-MAX_ITERATIONS = 20
-_WA, _WB, _W, _A = 0, 2, 4, 6  # fields of Scratch.simplex
+MAX_ITERATIONS = 20  # b2Distance's k_maxIters
+_WA, _WB, _W, _A = 0, 2, 4, 6  # fields of Scratch.simplex: b2SimplexVertex wA, wB, w (m) and a
 
 
 class Cache(NamedTuple):
-    """b2SimplexCache without the vertex indices, which stay in Scratch.simplex_index."""
+    """A b2SimplexCache without its vertex indices, which are in Scratch.simplex_index."""
 
     count: int
-    metric: np.float32
+    metric: np.float32  # m for two vertices, m^2 for three
 
 
 @inlined
 def edge_vertex(v1, v2, k):
-    """b2DistanceProxy::GetVertex of an edge."""
+    """b2DistanceProxy::GetVertex for an edge."""
     return v1 if k == 0 else v2
 
 
 @inlined
 def edge_support(v1, v2, direction):
-    """b2DistanceProxy::GetSupport of an edge."""
+    """b2DistanceProxy::GetSupport for an edge: the number of a vertex."""
     return 1 if dot(v2, direction) > dot(v1, direction) else 0
 
 
 @inlined
 def body_support(body, direction):
-    """b2DistanceProxy::GetSupport of a body's polygon."""
+    """b2DistanceProxy::GetSupport for a body's polygon: the number of a vertex."""
     best, best_value = 0, dot(local_vertex(body, 0), direction)
     for k in range(1, vertex_count(body)):
         value = dot(local_vertex(body, k), direction)
@@ -85,7 +85,7 @@ def metric(s, count):
 
 @inlined
 def solve2(s, index):
-    """b2Simplex::Solve2: how many vertices are left."""
+    """b2Simplex::Solve2. Returns how many vertices are left."""
     w1, w2 = _w(s, 0), _w(s, 1)
     e12 = sub(w2, w1)
     d2 = -dot(w1, e12)
@@ -104,7 +104,7 @@ def solve2(s, index):
 
 @part
 def solve3(s, index):
-    """b2Simplex::Solve3: how many vertices are left."""
+    """b2Simplex::Solve3. Returns how many vertices are left."""
     w1, w2, w3 = _w(s, 0), _w(s, 1), _w(s, 2)
     e12, e13, e23 = sub(w2, w1), sub(w3, w1), sub(w3, w2)
     d12_1, d12_2 = dot(w2, e12), -dot(w1, e12)
@@ -144,7 +144,7 @@ def solve3(s, index):
 
 @inlined
 def read_cache(s, index, cache, v1, v2, body, q, p):
-    """b2Simplex::ReadCache: how many vertices the simplex starts with."""
+    """b2Simplex::ReadCache. Returns how many vertices the simplex starts with."""
     count = cache.count
     for k in range(count):
         _set_vertex(s, index, k, v1, v2, body, q, p, index[k, 0], index[k, 1], ZERO)
@@ -160,7 +160,7 @@ def read_cache(s, index, cache, v1, v2, body, q, p):
 
 @inlined
 def witness_distance(s, count):
-    """b2Simplex::GetWitnessPoints, and the distance between them."""
+    """The distance between the points that b2Simplex::GetWitnessPoints gives, m."""
     if count == 1:
         a, b = Vec2(s[0, _WA], s[0, _WA + 1]), Vec2(s[0, _WB], s[0, _WB + 1])
     elif count == 2:
@@ -194,7 +194,8 @@ def distance(cache, v1, v2, body, q, p, scratch):
             d = Vec2(-e12.y, e12.x) if cross(e12, Vec2(-s[0, _W], -s[0, _W + 1])) > ZERO else Vec2(e12.y, -e12.x)
         if dot(d, d) < EPSILON * EPSILON:
             break
-        # b2MulT with the moon's sin 0 = 0 changes at most the sign of a zero, which no comparison sees.
+        # Box2D uses b2MulT here. With the moon's sin 0 = 0 it differs at most in the sign of a zero, which changes no
+        # comparison.
         on_edge = edge_support(v1, v2, moon_rotate(Vec2(-d.x, -d.y)))
         on_body = body_support(body, rotate_inverse(q, d))
         _set_vertex(s, index, count, v1, v2, body, q, p, on_edge, on_body, ZERO)

@@ -1,7 +1,7 @@
-"""The island solver for the common situations, on sixteen or more landers at once (or on one: it is generic).
+"""The island solver for the common situations, for one lander or for lanes of sixteen or thirty-two.
 
-All three bodies are awake, and each leg touches nothing, or one edge in one point with its corner (e_faceA); the lander
-touches nothing. `island_general` is its slow twin and takes the rest.
+All three bodies are awake. Each leg touches nothing, or touches one edge at one point with its corner (e_faceA). The
+lander's hull touches nothing. `island_general` is the slow twin, and it takes all other situations.
 """
 
 from fastlander.kernels.jit import inlined, part
@@ -14,10 +14,12 @@ from fastlander.physics.bodies import (
     JOINT_NUMBER1,
     LANDER,
     LANDER_CENTER_Y,
+    LANDER_SHAPE,
     LEG0,
     LEG1,
     LEG_INV_INERTIA,
     LEG_INV_MASS,
+    LEG_SHAPE,
 )
 from fastlander.physics.constants import (
     BAUMGARTE,
@@ -57,48 +59,53 @@ from fastlander.physics.revolute_joint import (
 from fastlander.physics.state import LEG_CONTACT, LEG_TOUCHES, POSITION, VELOCITY
 from fastlander.physics.vector_math import Motion, Vec2, maximum, minimum
 
-_NOWHERE = Vec2(ZERO, ZERO)
-FIRST_CHECK = 6  # iterations before the first look for a cycle; each later one comes after twice as many
+LEG_CENTER = Vec2(ZERO, ZERO)  # m, a leg's localCenter
+FIRST_CHECK = 6  # iterations before the first search for a cycle; each later search comes after twice as many
+
+# What `solve_lanes` is called with. Numba removes branches on None, so each combination is compiled to a solver of its
+# own.
+LIMITS, NO_LIMITS = 1, None
+LEG_CONTACTS, NO_LEG_CONTACTS = 1, None
 
 
 @inlined
 def select(mask, a, b):
-    """Motion a where mask, else b."""
+    """The Motion a where the mask holds, else the Motion b."""
     return Motion(where(mask, a.x, b.x), where(mask, a.y, b.y), where(mask, a.a, b.a))
 
 
 @inlined
 def load_leg_contact(state, leg, index):
-    """A leg's contact: (mask of those that touch, Manifold, Vec2 on the leg, normal and tangent impulse, friction)."""
+    """A leg's contact: (mask: it touches, Manifold, point on the leg, normal impulse, tangent impulse, friction)."""
     row = LEG_CONTACT + 9 * leg
     manifold = Manifold(
         True,
-        Vec2(gather(state.real, row, index), gather(state.real, row + 1, index)),
-        Vec2(gather(state.real, row + 2, index), gather(state.real, row + 3, index)),
+        Vec2(gather(state.f32, row, index), gather(state.f32, row + 1, index)),
+        Vec2(gather(state.f32, row + 2, index), gather(state.f32, row + 3, index)),
     )
-    local = Vec2(gather(state.real, row + 4, index), gather(state.real, row + 5, index))
-    touches = gather(state.whole, LEG_TOUCHES + leg, index) != 0
-    normal_impulse, tangent_impulse = gather(state.real, row + 6, index), gather(state.real, row + 7, index)
-    return touches, manifold, local, normal_impulse, tangent_impulse, gather(state.real, row + 8, index)
+    local = Vec2(gather(state.f32, row + 4, index), gather(state.f32, row + 5, index))
+    touches = gather(state.i32, LEG_TOUCHES + leg, index) != 0
+    normal_impulse, tangent_impulse = gather(state.f32, row + 6, index), gather(state.f32, row + 7, index)
+    return touches, manifold, local, normal_impulse, tangent_impulse, gather(state.f32, row + 8, index)
 
 
 @inlined
 def store_leg_contact(state, leg, index, normal_impulse, tangent_impulse):
-    """The accumulated impulses of a leg's contact."""
-    scatter(state.real, LEG_CONTACT + 9 * leg + 6, index, normal_impulse)
-    scatter(state.real, LEG_CONTACT + 9 * leg + 7, index, tangent_impulse)
+    """Write the impulses of a leg's contact into the state, N s."""
+    scatter(state.f32, LEG_CONTACT + 9 * leg + 6, index, normal_impulse)
+    scatter(state.f32, LEG_CONTACT + 9 * leg + 7, index, tangent_impulse)
 
 
 @inlined
 def begin_contact(manifold, local, q, c):
-    """InitializeVelocityConstraints of a leg's contact: (normal, Point)."""
-    normal, world = world_point(manifold, local, q, origin_of(c, q, _NOWHERE))
+    """InitializeVelocityConstraints for a leg's contact: (normal, Point)."""
+    normal, world = world_point(manifold, local, q, origin_of(c, q, LEG_CENTER))
     return normal, constraint_point(normal, world, c, LEG_INV_MASS, LEG_INV_INERTIA)
 
 
 @inlined
 def solve_leg_contact(touches, normal, point, v, normal_impulse, tangent_impulse, friction):
-    """SolveVelocityConstraints of a leg's contact: (velocity, normal impulse, tangent impulse)."""
+    """SolveVelocityConstraints for a leg's contact: (velocity, normal impulse, tangent impulse)."""
     mass, inertia = LEG_INV_MASS, LEG_INV_INERTIA
     new, tangent_impulse = solve_tangent(normal, point, v, normal_impulse, tangent_impulse, friction, mass, inertia)
     new, normal_impulse = solve_normal(normal, point, new, normal_impulse, mass, inertia)
@@ -107,14 +114,14 @@ def solve_leg_contact(touches, normal, point, v, normal_impulse, tangent_impulse
 
 @inlined
 def solve_leg_position(touches, manifold, local, c, least):
-    """SolvePositionConstraints of a leg's contact: (position, least separation so far)."""
-    new, separation = solve_position_point(manifold, local, _NOWHERE, c, LEG_INV_MASS, LEG_INV_INERTIA, BAUMGARTE)
+    """SolvePositionConstraints for a leg's contact: (position, smallest separation so far in m)."""
+    new, separation = solve_position_point(manifold, local, LEG_CENTER, c, LEG_INV_MASS, LEG_INV_INERTIA, BAUMGARTE)
     return select(touches, new, c), where(touches, minimum(least, separation), least)
 
 
 @inlined
 def solve_free_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
-    """One velocity iteration of both joints, joint 1 first, at no limit."""
+    """One velocity iteration of both joints, joint 1 first. None is at a limit: (v0, v1, v2, impulse0, impulse1)."""
     v0, v2, impulse1 = solve_free_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
     v0, v1, impulse0 = solve_free_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
     return v0, v1, v2, impulse0, impulse1
@@ -122,7 +129,10 @@ def solve_free_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
 
 @inlined
 def solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
-    """One velocity iteration of both joints, joint 1 first; and what it added to the impulses."""
+    """One velocity iteration of both joints, joint 1 first.
+
+    Returns (v0, v1, v2, impulse0, impulse1, change0, change1): the changes are what was added to the impulses.
+    """
     v0, v2, impulse1, change1 = solve_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
     v0, v1, impulse0, change0 = solve_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
     return v0, v1, v2, impulse0, impulse1, change0, change1
@@ -130,13 +140,13 @@ def solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
 
 @inlined
 def same_bits(a, b):
-    """Mask: whether two Motions are the same, signs of zeros included."""
+    """Mask: the two Motions have the same bits."""
     return (bits(a.x) == bits(b.x)) & (bits(a.y) == bits(b.y)) & (bits(a.a) == bits(b.a))
 
 
 @inlined
-def replay(joint, impulse, first, second, iterations):
-    """Add two iterations' changes in turn: (Impulse, mask of those where a limit lets go on the way)."""
+def add_changes(joint, impulse, first, second, iterations):
+    """Add the changes of two iterations in turn, `iterations` in all: (Impulse, mask: a limit lets go meanwhile)."""
     x, y, z = impulse.x, impulse.y, impulse.z
     low, high = z, z
     for _ in range(iterations // 2):
@@ -150,11 +160,11 @@ def replay(joint, impulse, first, second, iterations):
 
 @inlined
 def solve_limited_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
-    """All velocity iterations of the joints of landers that touch nothing.
+    """All velocity iterations of the joints of landers that touch nothing: (v0, v1, v2, impulse0, impulse1).
 
-    At its limits a joint often comes, within a few iterations, to where two iterations lead back to the same velocities
-    and motor impulses, to the bit. From there on each pair of iterations adds the same to the impulses, as long as no
-    limit lets go: where that is so in all lanes, only these sums are done for the iterations that are left.
+    After a few iterations, joints at limits often reach a cycle: two iterations lead back to the same bits of the
+    velocities and motor impulses. Then each further pair of iterations adds the same changes to the impulses, as long
+    as no limit lets go. If that is so in all lanes, only these sums are computed for the remaining iterations.
     """
     iteration, check = 0, FIRST_CHECK
     while iteration < VELOCITY_ITERATIONS:
@@ -170,8 +180,8 @@ def solve_limited_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
         cyclic = same_bits(u0, v0) & same_bits(u1, v1) & same_bits(u2, v2)
         cyclic = cyclic & (bits(motor0) == bits(impulse0.motor)) & (bits(motor1) == bits(impulse1.motor))
         if all_lanes(cyclic) and not any_lane(a0.released | a1.released | b0.released | b1.released):
-            end0, lets_go0 = replay(joint0, impulse0, a0, b0, VELOCITY_ITERATIONS - iteration)
-            end1, lets_go1 = replay(joint1, impulse1, a1, b1, VELOCITY_ITERATIONS - iteration)
+            end0, lets_go0 = add_changes(joint0, impulse0, a0, b0, VELOCITY_ITERATIONS - iteration)
+            end1, lets_go1 = add_changes(joint1, impulse1, a1, b1, VELOCITY_ITERATIONS - iteration)
             if not any_lane(lets_go0 | lets_go1):
                 return v0, v1, v2, end0, end1
     return v0, v1, v2, impulse0, impulse1
@@ -181,7 +191,8 @@ def solve_limited_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
 def solve_lanes(state, index, gravity, limits, legs):
     """b2Island::Solve for the landers of `index`, and the synchronization of their fixtures.
 
-    limits, legs: None promises that no joint is at a limit, that no leg touches; the solver then leaves that out.
+    gravity: m/s^2, negative. limits: NO_LIMITS if no joint is at a limit, else LIMITS. legs: NO_LEG_CONTACTS if no leg
+    touches the ground, else LEG_CONTACTS.
     """
     start0 = load_motion(state, POSITION, LANDER, index)
     start1, start2 = load_motion(state, POSITION, LEG0, index), load_motion(state, POSITION, LEG1, index)
@@ -206,7 +217,7 @@ def solve_lanes(state, index, gravity, limits, legs):
         v2 = select(touches2, warm_start(normal2, point2, v2, normal_impulse2, tangent_impulse2, mass, inertia), v2)
         v1 = select(touches1, warm_start(normal1, point1, v1, normal_impulse1, tangent_impulse1, mass, inertia), v1)
     joint0, joint1, impulse0, impulse1, v0, v1, v2 = begin_joints(
-        state, index, q0, q1, q2, start0, start1, start2, v0, v1, v2, 1
+        state, index, q0, q1, q2, start0, start1, start2, v0, v1, v2, True
     )
     if limits is None:
         for _ in range(VELOCITY_ITERATIONS):
@@ -246,6 +257,6 @@ def solve_lanes(state, index, gravity, limits, legs):
             break
 
     v0, v1, v2 = fall_asleep(state, index, solved, v0, v1, v2)
-    move_body(state, index, LANDER, 1, Vec2(ZERO, LANDER_CENTER_Y), q0, start0, c0, v0)
-    move_body(state, index, LEG0, None, _NOWHERE, q1, start1, c1, v1)
-    move_body(state, index, LEG1, None, _NOWHERE, q2, start2, c2, v2)
+    move_body(state, index, LANDER, LANDER_SHAPE, Vec2(ZERO, LANDER_CENTER_Y), q0, start0, c0, v0)
+    move_body(state, index, LEG0, LEG_SHAPE, LEG_CENTER, q1, start1, c1, v1)
+    move_body(state, index, LEG1, LEG_SHAPE, LEG_CENTER, q2, start2, c2, v2)

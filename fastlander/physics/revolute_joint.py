@@ -1,11 +1,12 @@
 """The joint between the lander (body A) and a leg (body B): Box2D 2.3, `b2RevoluteJoint.cpp`, with motor and limits."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastlander.kernels.jit import inlined
+from fastlander.kernels.lanes import Mask, Number
 from fastlander.kernels.simd import where
 from fastlander.physics.bodies import (
-    JOINT_INERTIA,
+    JOINT_INV_INERTIA,
     LANDER_CENTER_Y,
     LANDER_INV_INERTIA,
     LANDER_INV_MASS,
@@ -37,52 +38,52 @@ from fastlander.physics.vector_math import (
     rotation,
 )
 
-LANDER_ANCHOR = Vec2(ZERO - ZERO, ZERO - LANDER_CENTER_Y)  # localAnchorA - localCenterA
+LANDER_ANCHOR = Vec2(ZERO - ZERO, ZERO - LANDER_CENTER_Y)  # m, localAnchorA - localCenterA
 
 
 class Joint(NamedTuple):
-    """What stays the same over the velocity iterations of a step."""
+    """What is the same in all velocity iterations of a step."""
 
-    rA: Any  # m, Vec2 from the lander's centre of mass to the joint
-    rB: Any  # m, Vec2 from the leg's
-    ex_x: Any  # the symmetric 3 by 3 matrix m_mass
-    ey_x: Any
-    ez_x: Any
-    ey_y: Any
-    ez_y: Any
-    inverse22: Any  # 1 / determinant of its upper left 2 by 2
-    inverse33: Any  # 1 / determinant
-    cross_x: Any  # ey x ez
-    cross_y: Any
-    cross_z: Any
-    free: Any  # mask: at no limit
-    lower: Any  # mask: at the lower limit
-    upper: Any  # mask: at the upper limit
-    rhs_x: Any  # ez where the limit is active; elsewhere what makes its product with a zero impulse add nothing
-    rhs_y: Any
+    rA: Vec2  # m, from the lander's centre of mass to the joint
+    rB: Vec2  # m, from the leg's centre of mass to the joint
+    ex_x: Number  # m_mass, a symmetric 3 by 3 matrix with the columns ex, ey, ez; ez_z is JOINT_INV_INERTIA
+    ey_x: Number
+    ez_x: Number
+    ey_y: Number
+    ez_y: Number
+    inverse22: Number  # 1 / determinant of the upper left 2 by 2 part of m_mass
+    inverse33: Number  # 1 / determinant of m_mass
+    cross_x: Number  # ey x ez
+    cross_y: Number
+    cross_z: Number
+    free: Mask  # at no limit
+    lower: Mask  # at the lower limit
+    upper: Mask  # at the upper limit
+    rhs_x: Number  # ez_x where a limit is active. Elsewhere -1: its product with a limit impulse of 0 adds nothing
+    rhs_y: Number  # ez_y where a limit is active. Elsewhere -1
 
 
 class Impulse(NamedTuple):
-    """Accumulated over the iterations, kept for the next step's warm start."""
+    """The impulses of a joint, summed over the iterations. The next step starts with them."""
 
-    x: Any  # N s, at the joint
-    y: Any
-    z: Any  # N m s, of the limit
-    motor: Any  # N m s
+    x: Number  # N s, at the joint
+    y: Number  # N s
+    z: Number  # N m s, of the limit
+    motor: Number  # N m s
 
 
 class Change(NamedTuple):
-    """What one velocity iteration added to an Impulse."""
+    """What one velocity iteration adds to an Impulse."""
 
-    x: Any  # N s
-    y: Any
-    z: Any  # N m s
-    released: Any  # mask: the limit let go instead, and its impulse became 0
+    x: Number  # N s
+    y: Number  # N s
+    z: Number  # N m s
+    released: Mask  # the limit let go: z does not hold, the impulse of the limit became 0
 
 
 @inlined
 def limit_state(definition, lander_angle, leg_angle):
-    """Which limit the joint is at (int32): the part of InitVelocityConstraints that decides it."""
+    """INACTIVE, AT_LOWER or AT_UPPER, int32: the part of InitVelocityConstraints that decides it. Angles in rad."""
     angle = leg_angle - lander_angle - definition.reference_angle
     above = where(angle >= definition.upper_angle, AT_UPPER, INACTIVE)
     return where(angle <= definition.lower_angle, AT_LOWER, above)
@@ -90,9 +91,10 @@ def limit_state(definition, lander_angle, leg_angle):
 
 @inlined
 def init_velocity_constraints(definition, qA, qB, vA, vB, impulse, old_state, state):
-    """b2RevoluteJoint::InitVelocityConstraints, with warm starting at dtRatio 1.
+    """b2RevoluteJoint::InitVelocityConstraints with a warm start: (Joint, vA, vB, Impulse).
 
-    Returns (Joint, vA, vB, Impulse). In a lander's first step dtRatio is 0, and so are the impulses.
+    dtRatio is 1. In a lander's first step Box2D's dtRatio is 0; there the impulses are 0 anyway. old_state, state: the
+    joint's limit state in the last step and in this one.
     """
     rA = rotate(qA, LANDER_ANCHOR)
     rB = rotate(qB, Vec2(definition.anchor_x, definition.anchor_y))
@@ -102,7 +104,7 @@ def init_velocity_constraints(definition, qA, qB, vA, vB, impulse, old_state, st
     ez_x = -rA.y * iA - rB.y * iB
     ey_y = (mA + mB) + rA.x * rA.x * iA + rB.x * rB.x * iB
     ez_y = rA.x * iA + rB.x * iB
-    ez_z = JOINT_INERTIA
+    ez_z = JOINT_INV_INERTIA
     cross_x = ey_y * ez_z - ez_y * ez_y
     cross_y = ez_y * ez_x - ey_x * ez_z
     cross_z = ey_x * ez_y - ey_y * ez_x
@@ -136,7 +138,7 @@ def init_velocity_constraints(definition, qA, qB, vA, vB, impulse, old_state, st
 
 @inlined
 def solve_motor(definition, vA, vB, motor):
-    """The motor's part of SolveVelocityConstraints: (angular velocity of A, of B, motor impulse)."""
+    """The motor in SolveVelocityConstraints: (angular velocity of A, angular velocity of B, motor impulse)."""
     impulse = -MOTOR_MASS * (vB.a - vA.a - definition.motor_speed)
     new = clamp(motor + impulse, -MAX_MOTOR_IMPULSE, MAX_MOTOR_IMPULSE)
     impulse = new - motor
@@ -145,14 +147,14 @@ def solve_motor(definition, vA, vB, motor):
 
 @inlined
 def relative_velocity(joint, vA, wA, vB, wB):
-    """vB + b2Cross(wB, rB) - vA - b2Cross(wA, rA)."""
+    """The relative velocity of the joint's two anchors, m/s: vB + b2Cross(wB, rB) - vA - b2Cross(wA, rA)."""
     cB, cA = cross_scalar(wB, joint.rB), cross_scalar(wA, joint.rA)
     return Vec2(vB.x + cB.x - vA.x - cA.x, vB.y + cB.y - vA.y - cA.y)
 
 
 @inlined
 def solve22(joint, x, y):
-    """b2Mat33::Solve22."""
+    """b2Mat33::Solve22 for the right side (x, y)."""
     return Vec2(
         joint.inverse22 * (joint.ey_y * x - joint.ey_x * y), joint.inverse22 * (joint.ex_x * y - joint.ey_x * x)
     )
@@ -160,7 +162,7 @@ def solve22(joint, x, y):
 
 @inlined
 def apply_impulse(joint, vA, wA, vB, wB, x, y, z):
-    """The end of SolveVelocityConstraints; z MINUS_ZERO is no turn at all."""
+    """The end of SolveVelocityConstraints: (vA, vB). With z = MINUS_ZERO the limit adds nothing."""
     impulse = Vec2(x, y)
     return (
         Motion(
@@ -174,7 +176,7 @@ def apply_impulse(joint, vA, wA, vB, wB, x, y, z):
 
 @inlined
 def solve_free_velocity_constraints(definition, joint, vA, vB, impulse):
-    """b2RevoluteJoint::SolveVelocityConstraints of a joint that is at no limit: (vA, vB, Impulse)."""
+    """b2RevoluteJoint::SolveVelocityConstraints for a joint that is at no limit: (vA, vB, Impulse)."""
     wA, wB, motor = solve_motor(definition, vA, vB, impulse.motor)
     cdot = relative_velocity(joint, vA, wA, vB, wB)
     step = solve22(joint, -cdot.x, -cdot.y)
@@ -184,15 +186,12 @@ def solve_free_velocity_constraints(definition, joint, vA, vB, impulse):
 
 @inlined
 def solve_velocity_constraints(definition, joint, vA, vB, impulse):
-    """b2RevoluteJoint::SolveVelocityConstraints of a joint that is at a limit or not.
-
-    Returns (vA, vB, Impulse, Change).
-    """
+    """b2RevoluteJoint::SolveVelocityConstraints for any joint: (vA, vB, Impulse, Change)."""
     wA, wB, motor = solve_motor(definition, vA, vB, impulse.motor)
     cdot = relative_velocity(joint, vA, wA, vB, wB)
     turn = wB - wA
-    # b2Mat33::Solve33; ey x ez and the determinant do not change over the iterations.
-    ez_z = JOINT_INERTIA
+    # b2Mat33::Solve33. Its ey x ez and its determinant are the same in all iterations, so `joint` has them.
+    ez_z = JOINT_INV_INERTIA
     bz_x = cdot.y * ez_z - turn * joint.ez_y
     bz_y = turn * joint.ez_x - cdot.x * ez_z
     bz_z = cdot.x * joint.ez_y - cdot.y * joint.ez_x
@@ -202,7 +201,7 @@ def solve_velocity_constraints(definition, joint, vA, vB, impulse):
     x = -(joint.inverse33 * (cdot.x * joint.cross_x + cdot.y * joint.cross_y + turn * joint.cross_z))
     y = -(joint.inverse33 * (joint.ex_x * bz_x + joint.ey_x * bz_y + joint.ez_x * bz_z))
     z = -(joint.inverse33 * (joint.ex_x * yb_x + joint.ey_x * yb_y + joint.ez_x * yb_z))
-    # The limit lets go where its impulse would pull; without a limit z is 0, and -z is what adds nothing to a turn.
+    # The limit lets go where its impulse would pull. Without a limit impulse.z is 0, and -impulse.z adds nothing.
     new = impulse.z + z
     lets_go = (joint.lower & (new < ZERO)) | (joint.upper & (new > ZERO))
     released = lets_go | joint.free
@@ -216,7 +215,7 @@ def solve_velocity_constraints(definition, joint, vA, vB, impulse):
 
 @inlined
 def solve_position_constraints(definition, joint, cA, cB):
-    """b2RevoluteJoint::SolvePositionConstraints: (cA, cB, mask of those whose errors are small)."""
+    """b2RevoluteJoint::SolvePositionConstraints: (cA, cB, mask: both errors are small)."""
     angle = cB.a - cA.a - definition.reference_angle
     below, above = angle - definition.lower_angle, angle - definition.upper_angle
     angular_error = where(joint.lower, -below, where(joint.upper, above, ZERO))

@@ -1,4 +1,4 @@
-"""When a moving body first touches an edge of the moon: Box2D 2.3, `b2TimeOfImpact.cpp`; scalars only."""
+"""When a moving body first touches an edge of the moon: Box2D 2.3, `b2TimeOfImpact.cpp`. Scalars only."""
 
 from typing import NamedTuple
 
@@ -22,16 +22,16 @@ from fastlander.physics.vector_math import (
     transform,
 )
 
-MAX_ITERATIONS = 20
-MAX_ROOT_ITERATIONS = 50
+MAX_ITERATIONS = 20  # b2TimeOfImpact's k_maxIterations
+MAX_ROOT_ITERATIONS = 50  # of the search for the time at which the separation is TARGET
 _PUSHED = TOTAL_RADIUS - np.float32(3) * LINEAR_SLOP
-TARGET = LINEAR_SLOP if LINEAR_SLOP > _PUSHED else _PUSHED  # m between the shapes, radii aside
-TOLERANCE = np.float32(0.25) * LINEAR_SLOP
+TARGET = LINEAR_SLOP if LINEAR_SLOP > _PUSHED else _PUSHED  # m: bodies stop at this distance, without radii
+TOLERANCE = np.float32(0.25) * LINEAR_SLOP  # m
 _POINTS, _FACE_A, _FACE_B = 0, 1, 2  # b2SeparationFunction::Type
 
 
 class Sweep(NamedTuple):
-    """b2Sweep: a body's motion over a step; the moon's is to stay."""
+    """b2Sweep: a body's motion over a step. The moon does not move and needs none."""
 
     c0: Motion  # at time 0
     c: Motion  # at time 1
@@ -39,16 +39,16 @@ class Sweep(NamedTuple):
 
 
 class Separation(NamedTuple):
-    """b2SeparationFunction: the distance along one axis as a function of time."""
+    """b2SeparationFunction: the distance along an axis as a function of time."""
 
-    kind: int
+    kind: int  # _POINTS, _FACE_A or _FACE_B
     axis: Vec2
-    local_point: Vec2
+    local_point: Vec2  # m
 
 
 @inlined
 def transform_at(sweep, t):
-    """b2Sweep::GetTransform: (Rot, Vec2)."""
+    """b2Sweep::GetTransform at time t in [0, 1]: (Rot, Vec2 in m)."""
     rest = ONE - t
     q = rotation(rest * sweep.c0.a + t * sweep.c.a)
     shift = rotate(q, sweep.center)
@@ -84,7 +84,7 @@ def make_separation(cache, index, v1, v2, body, sweep, t):
 
 @inlined
 def evaluate(function, v1, v2, body, sweep, on_edge, on_body, t):
-    """b2SeparationFunction::Evaluate: the separation of two witness points at time t."""
+    """b2SeparationFunction::Evaluate: the separation of two vertices at time t, m."""
     q, p = transform_at(sweep, t)
     if function.kind == _POINTS:
         between = sub(transform(q, p, local_vertex(body, on_body)), moon_transform(edge_vertex(v1, v2, on_edge)))
@@ -115,7 +115,7 @@ def find_min_separation(function, v1, v2, body, sweep, t):
 
 @part
 def time_of_impact(v1, v2, body, sweep, scratch):
-    """b2TimeOfImpact: the time in [0, 1] at which they touch (e_touching), or 1 in every other case."""
+    """b2TimeOfImpact: the time in [0, 1] at which body and edge touch (e_touching), or 1 in every other case."""
     turns = TWO * PI * np.float32(np.floor(sweep.c0.a / (TWO * PI)))  # b2Sweep::Normalize
     sweep = Sweep(
         Motion(sweep.c0.x, sweep.c0.y, sweep.c0.a - turns),

@@ -1,14 +1,15 @@
 """Vectors, rotations and transforms (Box2D 2.3, `b2Math.h`), for scalars and lanes alike.
 
-Box2D's order of operations is kept to the letter: float32 addition is not associative, and a product with zero still
-decides the sign of a zero.
+The order of operations is exactly Box2D's, because float32 addition is not associative. Products with zero stay too,
+because they decide the sign of a zero.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastlander.kernels.jit import inlined
+from fastlander.kernels.lanes import Number
 from fastlander.kernels.simd import any_lane, libm_cos, libm_sin, square_root, to_f32, to_f64, to_i32, where
 from fastlander.physics.constants import EPSILON, ONE, ZERO
 
@@ -16,23 +17,23 @@ from fastlander.physics.constants import EPSILON, ONE, ZERO
 class Vec2(NamedTuple):
     """b2Vec2."""
 
-    x: Any
-    y: Any
+    x: Number
+    y: Number
 
 
 class Rot(NamedTuple):
     """b2Rot: sine and cosine of an angle."""
 
-    s: Any
-    c: Any
+    s: Number
+    c: Number
 
 
 class Motion(NamedTuple):
-    """Position (m, rad) or velocity (m/s, rad/s) of a body's centre of mass: b2Position, b2Velocity."""
+    """Position (m, rad) or velocity (m/s, rad/s) of a body's centre of mass: b2Position or b2Velocity."""
 
-    x: Any
-    y: Any
-    a: Any
+    x: Number
+    y: Number
+    a: Number
 
 
 @inlined
@@ -97,7 +98,7 @@ def length(a):
 
 @inlined
 def normalize(a):
-    """b2Vec2::Normalize: (the unit vector, the length); too short a vector stays and counts as 0."""
+    """b2Vec2::Normalize: (unit vector, length). A vector shorter than EPSILON is returned as it is, with length 0."""
     size = length(a)
     short = size < EPSILON
     inverse = ONE / size
@@ -106,7 +107,7 @@ def normalize(a):
 
 @inlined
 def inverse_or_zero(det):
-    """1 / det, or 0 for a singular matrix, as b2Mat22 and b2Mat33 have it."""
+    """1 / det, or 0 if det is 0, as in b2Mat22::Solve and b2Mat33::Solve33."""
     return where(det != ZERO, ONE / det, det)
 
 
@@ -134,7 +135,8 @@ def transform_inverse(q, p, v):
     return rotate_inverse(q, Vec2(v.x - p.x, v.y - p.y))
 
 
-# The moon stands at the origin, unrotated: sin 0 = 0 and cos 0 = 1, and a product with 0 may flip the sign of a zero.
+# The moon is at the origin and not rotated: sin 0 = 0 and cos 0 = 1. Below, products with 1 are left out. Products with
+# 0 stay, because they may change the sign of a zero.
 
 
 @inlined
@@ -149,19 +151,20 @@ def moon_transform(v):
     return Vec2((v.x - ZERO * v.y) + ZERO, (ZERO * v.x + v.y) + ZERO)
 
 
-# glibc's sinf and cosf (s_sincosf_data.c): a reduction to [-pi/4, pi/4] and two polynomials, in double precision.
+# glibc's sinf and cosf (s_sincosf_data.c): a reduction to [-pi/4, pi/4] and two polynomials, in float64. The
+# coefficients are glibc's; n counts quarter turns, and 2^24 is the scale of its fixed-point rounding.
 _TWO_OVER_PI_2_24, _HALF_PI = (float.fromhex(x) for x in ("0x1.45F306DC9C883p+23", "0x1.921FB54442D18p0"))
 _S1, _S2, _S3 = (float.fromhex(x) for x in ("-0x1.555545995a603p-3", "0x1.1107605230bc4p-7", "-0x1.994eb3774cf24p-13"))
 _C1, _C2 = (float.fromhex(x) for x in ("-0x1.ffffffd0c621cp-2", "0x1.55553e1068f19p-5"))
 _C3, _C4 = (float.fromhex(x) for x in ("-0x1.6c087e89a359dp-10", "0x1.99343027bf8c3p-16"))
 _TINY, _LARGE = np.float32(2**-12), np.float32(16)
 _ROUND, _24, _1, _2 = np.int32(0x800000), np.int32(24), np.int32(1), np.int32(2)
-_ZERO64, _ONE64, _ZERO32 = np.float64(0), np.float64(1), np.int32(0)
+_ONE64, _ZERO32 = np.float64(1), np.int32(0)
 
 
 @inlined
 def rotation(angle):
-    """b2Rot::Set: (sinf(angle), cosf(angle)), bit for bit glibc's; from 16 rad on by libm itself."""
+    """b2Rot::Set: (sinf(angle), cosf(angle)) with the bits of glibc's. From 16 rad on the C library computes them."""
     x = to_f64(angle)
     n = (to_i32(x * _TWO_OVER_PI_2_24) + _ROUND) >> _24
     x = x - to_f64(n) * _HALF_PI

@@ -1,19 +1,22 @@
-"""The parts of a world step around the island solver: Box2D 2.3, `b2ContactManager::Collide`, `b2World::SolveTOI`."""
+"""What a world step does around the island solver: Box2D 2.3, `b2ContactManager::Collide`, `b2World::SolveTOI`.
+
+Scalars only.
+"""
 
 import numpy as np
 
 from fastlander.kernels.jit import inlined, part
 from fastlander.kernels.simd import bits, square_root
-from fastlander.physics.bodies import LANDER, MOON
+from fastlander.physics.bodies import LANDER, LANDER_SHAPE, LEG_SHAPE, MOON
 from fastlander.physics.broad_phase import synchronize, test_overlap, update_pairs
 from fastlander.physics.collide_edge import local_vertex, vertex_count
 from fastlander.physics.constants import (
     EPSILON,
-    LINEAR_SLOP,
     MAX_SUB_STEPS,
     ONE,
     TIME_STEP,
     TOI_BAUMGARTE,
+    TOI_MINIMUM_SEPARATION,
     TOI_POSITION_ITERATIONS,
     VELOCITY_ITERATIONS,
     ZERO,
@@ -27,13 +30,17 @@ from fastlander.physics.contact import (
     set_awake,
     update,
 )
+from fastlander.physics.contact_constraint import initialize_contact, solve_contact, solve_contact_position
 from fastlander.physics.island import center_of, integrate_position, load_motion, origin_of, store_motion
-from fastlander.physics.island_general import initialize_contact, solve_contact, solve_contact_position
 from fastlander.physics.state import (
     AWAKE,
     BODY,
+    CONSTRAINT_IMPULSE,
+    CONSTRAINT_SLOT,
     EDGE,
     ENABLED,
+    IMPULSE_BEFORE,
+    IMPULSE_TWO_BEFORE,
     IN_ISLAND,
     NUM_CONTACTS,
     ORIGIN,
@@ -49,26 +56,23 @@ from fastlander.physics.state import (
 from fastlander.physics.time_of_impact import Sweep, time_of_impact
 from fastlander.physics.vector_math import Motion, Rot, Vec2, rotate, rotation, sub
 
-_LAST_ALPHA = ONE - np.float32(10) * EPSILON
-_SLOP = np.float32(-1.5) * LINEAR_SLOP
-SAFE_DISTANCE = np.float32(0.0085)  # m; TARGET + TOLERANCE is 0.00625
-LANDER_RADIUS, LEG_RADIUS = (
-    np.float32(0.72),
-    np.float32(0.28),
-)  # m, at least as far as a vertex is from the centre of mass
+LAST_ALPHA = ONE - np.float32(10) * EPSILON  # b2World::SolveTOI: an impact after this time is left to the next step
+# Shapes touch at a distance of TARGET + TOLERANCE, 0.00625 m (time_of_impact). Beyond this one they surely do not.
+SAFE_DISTANCE = np.float32(0.0085)  # m
+# No vertex is farther than this from the body's centre of mass.
+LANDER_RADIUS, LEG_RADIUS = np.float32(0.72), np.float32(0.28)  # m
 EIGHTH = np.float32(0.125)
-IMPULSES, START, BEFORE = 6, 22, 26  # fields of Scratch.constraint: impulses now, one and two iterations ago
 
 
 @part
 def collide(state, i, scratch):
-    """b2ContactManager::Collide: contacts whose boxes parted are destroyed, the others updated, newest first."""
-    for slot in range(state.whole[NUM_CONTACTS, i] - 1, -1, -1):
-        whole = state.contact_whole[i, slot]
-        body = whole[BODY]
-        if state.whole[AWAKE + body, i] == 0:
+    """b2ContactManager::Collide, newest contact first: a contact ends if the boxes are apart, else it is updated."""
+    for slot in range(state.i32[NUM_CONTACTS, i] - 1, -1, -1):
+        contact = state.contact_i32[i, slot]
+        body = contact[BODY]
+        if state.i32[AWAKE + body, i] == 0:
             continue
-        if test_overlap(state, i, whole[EDGE], body):
+        if test_overlap(state, i, contact[EDGE], body):
             update(state, i, slot, scratch.polygon)
         else:
             destroy(state, i, slot)
@@ -76,17 +80,17 @@ def collide(state, i, scratch):
 
 @inlined
 def synchronize_transform(state, i, body):
-    """b2Body::SynchronizeTransform."""
+    """b2Body::SynchronizeTransform: the body's rotation and origin from its position."""
     c = load_motion(state, POSITION, body, i)
     q = rotation(c.a)
     p = origin_of(c, q, center_of(body))
-    state.real[ROTATION + 2 * body, i], state.real[ROTATION + 2 * body + 1, i] = q.s, q.c
-    state.real[ORIGIN + 2 * body, i], state.real[ORIGIN + 2 * body + 1, i] = p.x, p.y
+    state.f32[ROTATION + 2 * body, i], state.f32[ROTATION + 2 * body + 1, i] = q.s, q.c
+    state.f32[ORIGIN + 2 * body, i], state.f32[ORIGIN + 2 * body + 1, i] = p.x, p.y
 
 
 @inlined
 def advance_sweep(state, i, body, alpha, alpha0):
-    """b2Sweep::Advance; for the moon only alpha0 moves."""
+    """b2Sweep::Advance to the time alpha. alpha0: Scratch.alpha0. The moon has no motion, only its alpha0 changes."""
     if body != MOON:
         beta = (alpha - alpha0[body]) / (ONE - alpha0[body])
         c0, c = load_motion(state, PREVIOUS, body, i), load_motion(state, POSITION, body, i)
@@ -98,9 +102,9 @@ def advance_sweep(state, i, body, alpha, alpha0):
 
 @inlined
 def contact_time(state, i, slot, scratch):
-    """The time within the step, in [0, 1], at which a contact's shapes first touch; 1 if they don't."""
-    whole, alpha0 = state.contact_whole[i, slot], scratch.alpha0
-    body, edge = whole[BODY], whole[EDGE]
+    """The time in [0, 1] of the step at which a contact's shapes first touch, or 1 if they do not."""
+    contact, alpha0 = state.contact_i32[i, slot], scratch.alpha0
+    body, edge = contact[BODY], contact[EDGE]
     start = alpha0[MOON]
     if alpha0[MOON] < alpha0[body]:
         start = alpha0[body]
@@ -117,7 +121,7 @@ def contact_time(state, i, slot, scratch):
 
 @inlined
 def outside(v1, v2, x0, y0, x, y, radius):
-    """Whether a disc that moves straight from (x0, y0) to (x, y) stays beside the edge's line or beyond an end."""
+    """Whether a disc that moves straight from (x0, y0) to (x, y) stays above, below, left or right of an edge."""
     if (x0 > v2.x + radius and x > v2.x + radius) or (x0 < v1.x - radius and x < v1.x - radius):
         return True
     ex, ey = v2.x - v1.x, v2.y - v1.y
@@ -128,10 +132,10 @@ def outside(v1, v2, x0, y0, x, y, radius):
 
 @part
 def stays_apart(v1, v2, body, sweep):
-    """Whether a body surely keeps its distance from an edge over a sweep, so that no time of impact need be sought.
+    """Whether a body surely does not touch an edge during a sweep. Then no time of impact has to be computed.
 
-    They touch where they come closer than TARGET + TOLERANCE. A vertex at r from the centre leaves the straight line
-    between its two ends by at most r turn^2 / 8, so it is enough to look at the ends, with a margin for that.
+    Only the vertices' positions at the two ends of the sweep are compared with the edge. In between, a vertex at
+    distance r from the centre of mass leaves the straight line by at most r turn^2 / 8. The margin includes that.
     """
     c0, c, radius = sweep.c0, sweep.c, LANDER_RADIUS if body == LANDER else LEG_RADIUS
     if outside(v1, v2, c0.x, c0.y, c.x, c.y, radius + SAFE_DISTANCE):
@@ -154,34 +158,34 @@ def stays_apart(v1, v2, body, sweep):
 
 @part
 def solve_toi(state, i, scratch):
-    """b2World::SolveTOI: bodies that would pass through the moon within the step are stopped where they touch it."""
+    """b2World::SolveTOI: a body that would pass through the ground within the step is stopped where it touches it."""
     begin_step(state, i)
     scratch.alpha0[:] = ZERO
     while True:
         first, least = -1, ONE
-        for slot in range(state.whole[NUM_CONTACTS, i] - 1, -1, -1):
-            whole = state.contact_whole[i, slot]
-            if whole[ENABLED] == 0 or whole[TOI_COUNT] > MAX_SUB_STEPS:
+        for slot in range(state.i32[NUM_CONTACTS, i] - 1, -1, -1):
+            contact = state.contact_i32[i, slot]
+            if contact[ENABLED] == 0 or contact[TOI_COUNT] > MAX_SUB_STEPS:
                 continue
-            if whole[TOI_VALID] == 0:
-                if state.whole[AWAKE + whole[BODY], i] == 0:
+            if contact[TOI_VALID] == 0:
+                if state.i32[AWAKE + contact[BODY], i] == 0:
                     continue
-                state.contact_real[i, slot, TOI] = contact_time(state, i, slot, scratch)
-                whole[TOI_VALID] = 1
-            alpha = state.contact_real[i, slot, TOI]
+                state.contact_f32[i, slot, TOI] = contact_time(state, i, slot, scratch)
+                contact[TOI_VALID] = 1
+            alpha = state.contact_f32[i, slot, TOI]
             if alpha < least:
                 first, least = slot, alpha
-        if first < 0 or least > _LAST_ALPHA:
+        if first < 0 or least > LAST_ALPHA:
             return
         handle_impact(state, i, first, least, scratch)
 
 
 @part
 def handle_impact(state, i, slot, alpha, scratch):
-    """One event of SolveTOI: the body goes to where it touches, and is solved from there against all it touches."""
+    """One event of b2World::SolveTOI: the body is put where it touches and solved there with all its contacts."""
     alpha0 = scratch.alpha0
-    whole = state.contact_whole[i, slot]
-    body = whole[BODY]
+    contact = state.contact_i32[i, slot]
+    body = contact[BODY]
     before0, before, alpha_before = (
         load_motion(state, PREVIOUS, body, i),
         load_motion(state, POSITION, body, i),
@@ -193,27 +197,27 @@ def handle_impact(state, i, slot, alpha, scratch):
     store_motion(state, POSITION, body, i, load_motion(state, PREVIOUS, body, i))
     synchronize_transform(state, i, body)
     update(state, i, slot, scratch.polygon)
-    whole[TOI_VALID] = 0
-    whole[TOI_COUNT] += 1
-    if whole[TOUCHING] == 0:
-        whole[ENABLED] = 0
+    contact[TOI_VALID] = 0
+    contact[TOI_COUNT] += 1
+    if contact[TOUCHING] == 0:
+        contact[ENABLED] = 0
         store_motion(state, PREVIOUS, body, i, before0)
         store_motion(state, POSITION, body, i, before)
         alpha0[body], alpha0[MOON] = alpha_before, moon_before
         synchronize_transform(state, i, body)
         return
     set_awake(state, i, body)
-    scratch.constraint_whole[0, 0] = slot
-    whole[IN_ISLAND] = 1
+    scratch.constraint_i32[0, CONSTRAINT_SLOT] = slot
+    contact[IN_ISLAND] = 1
     count = 1
-    for other in range(state.whole[NUM_CONTACTS, i] - 1, -1, -1):
-        contact = state.contact_whole[i, other]
-        if contact[BODY] != body or contact[IN_ISLAND]:
+    for other in range(state.i32[NUM_CONTACTS, i] - 1, -1, -1):
+        other_contact = state.contact_i32[i, other]
+        if other_contact[BODY] != body or other_contact[IN_ISLAND]:
             continue
         update(state, i, other, scratch.polygon)
-        if contact[TOUCHING]:
-            contact[IN_ISLAND] = 1
-            scratch.constraint_whole[count, 0] = other
+        if other_contact[TOUCHING]:
+            other_contact[IN_ISLAND] = 1
+            scratch.constraint_i32[count, CONSTRAINT_SLOT] = other
             count += 1
     solve_toi_island(state, i, body, count, (ONE - alpha) * TIME_STEP, scratch)
     forget_times_of_impact(state, i, body)
@@ -222,31 +226,32 @@ def handle_impact(state, i, slot, alpha, scratch):
 
 @inlined
 def same_bits(a, b):
-    """Whether two Motions are the same, signs of zeros included."""
+    """Whether two Motions have the same bits."""
     return bits(a.x) == bits(b.x) and bits(a.y) == bits(b.y) and bits(a.a) == bits(b.a)
 
 
 @part
 def solve_until_cyclic(constraint, counts, count, body, v):
-    """180 velocity iterations of a body's contacts: velocity.
+    """All velocity iterations of one body's contacts. Returns the body's velocity.
 
-    An iteration is a function of the velocity and the impulses, so once they come back to what they were one or two
-    iterations ago they go on in that circle, and the iterations that are left need not be done to know where it ends.
+    An iteration depends only on the velocity and the impulses. If all of them have the bits that they had one or two
+    iterations ago, they repeat from then on, and the result of the remaining iterations is known without them.
     """
     before, iteration = v, 0
     while iteration < VELOCITY_ITERATIONS:
         start = v
         for k in range(count):
             for f in range(4):
-                constraint[k, BEFORE + f] = constraint[k, START + f]
-                constraint[k, START + f] = constraint[k, IMPULSES + f]
+                constraint[k, IMPULSE_TWO_BEFORE + f] = constraint[k, IMPULSE_BEFORE + f]
+                constraint[k, IMPULSE_BEFORE + f] = constraint[k, CONSTRAINT_IMPULSE + f]
             v = solve_contact(constraint[k], counts[k], body, v)
         iteration += 1
         one, two = same_bits(v, start), iteration > 1 and same_bits(v, before)
         for k in range(count):
             for f in range(4):
-                now = bits(constraint[k, IMPULSES + f])
-                one, two = one and now == bits(constraint[k, START + f]), two and now == bits(constraint[k, BEFORE + f])
+                now = bits(constraint[k, CONSTRAINT_IMPULSE + f])
+                one = one and now == bits(constraint[k, IMPULSE_BEFORE + f])
+                two = two and now == bits(constraint[k, IMPULSE_TWO_BEFORE + f])
         if one or (two and (VELOCITY_ITERATIONS - iteration) % 2 == 0):
             break
         before = start
@@ -255,14 +260,17 @@ def solve_until_cyclic(constraint, counts, count, body, v):
 
 @part
 def solve_toi_island(state, i, body, count, h, scratch):
-    """b2Island::SolveTOI: positions out of the ground, then velocities by contacts alone, then the rest of the step."""
-    counts, constraint = scratch.constraint_whole, scratch.constraint
+    """b2Island::SolveTOI for one body: its position by its contacts, then its velocity, then its motion over time h.
+
+    count: how many contacts; their numbers are in Scratch. h: the rest of the step, s.
+    """
+    counts, constraint = scratch.constraint_i32, scratch.constraint_f32
     c = load_motion(state, POSITION, body, i)
     for _ in range(TOI_POSITION_ITERATIONS):
         least = ZERO
         for k in range(count):
-            c, least = solve_contact_position(state, i, counts[k, 0], c, TOI_BAUMGARTE, least)
-        if least >= _SLOP:
+            c, least = solve_contact_position(state, i, counts[k, CONSTRAINT_SLOT], c, TOI_BAUMGARTE, least)
+        if least >= TOI_MINIMUM_SEPARATION:
             break
     store_motion(state, PREVIOUS, body, i, c)
     for k in range(count):
@@ -275,9 +283,9 @@ def solve_toi_island(state, i, body, count, h, scratch):
     synchronize_transform(state, i, body)
     q1 = rotation(start.a)
     p1 = origin_of(start, q1, center_of(body))
-    q2 = Rot(state.real[ROTATION + 2 * body, i], state.real[ROTATION + 2 * body + 1, i])
-    p2 = Vec2(state.real[ORIGIN + 2 * body, i], state.real[ORIGIN + 2 * body + 1, i])
+    q2 = Rot(state.f32[ROTATION + 2 * body, i], state.f32[ROTATION + 2 * body + 1, i])
+    p2 = Vec2(state.f32[ORIGIN + 2 * body, i], state.f32[ORIGIN + 2 * body + 1, i])
     if body == LANDER:
-        synchronize(state, i, LANDER, 1, q1, p1, q2, p2)
+        synchronize(state, i, LANDER, LANDER_SHAPE, q1, p1, q2, p2)
     else:
-        synchronize(state, i, np.int64(body), None, q1, p1, q2, p2)
+        synchronize(state, i, np.int64(body), LEG_SHAPE, q1, p1, q2, p2)

@@ -6,11 +6,11 @@ import numba
 import numpy as np
 import pytest
 
-from fastlander.kernels.threads import run_here
 from fastlander.lander.game import fire_engines
-from fastlander.lander.parity import ground_policy, heuristic_policy, mixed_policy, random_policy
-from fastlander.lander.step import serve_steps, workspace_size
-from fastlander.lander.vector_env import LunarLanderVectorEnv
+from fastlander.lander.interface import checked_variant
+from fastlander.lander.parity import ground_pilot, heuristic_pilot, mixed_pilot, random_pilot
+from fastlander.lander.pcg64 import start_stream
+from fastlander.lander.stepper import Stepper
 from fastlander.physics import bodies, constants
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.island_general import solve_general
@@ -74,37 +74,29 @@ def test_the_wheel_was_built_with_the_constants_assumed_here(constant):
     assert getattr(Box2D, "b2_" + constant) == pytest.approx(ours[constant])
 
 
-class Kernel:
-    """One native lander without the environment around it: it can be stepped past the end of an episode."""
+class Landers:
+    """Native landers without the environment around them: they can be stepped past the end of an episode."""
 
     def __init__(self, num_envs=1):
-        self.env = LunarLanderVectorEnv(num_envs)
-        self.out = (
-            np.zeros((num_envs, 8), np.float32),
-            np.zeros(num_envs),
-            np.zeros(num_envs, bool),
-            np.zeros(num_envs, bool),
-        )
-        self.actions = np.zeros((num_envs, 2))
-        self.all, self.none = np.ones(num_envs, bool), np.zeros(num_envs, bool)
+        variant = checked_variant(False, -10.0, False, 15.0, 1.5, None)
+        self.stepper = Stepper(num_envs, 1, variant)
+        self.num_envs, self.state = num_envs, self.stepper.state
 
     def reset(self, seed):
-        return self.env.reset(seed=seed)[0]
+        for i in range(self.num_envs):
+            start_stream(self.state.stream[:, i], seed + i)
+        return self.step(0, fresh=True)[0]
 
-    def step(self, action):
-        self.actions[:, 0] = action
-        env = self.env
-        run_here(
-            serve_steps, env._memory, env.num_envs, env._numbers, 0, env.num_envs, self.actions, self.all, self.none,
-            np.zeros(workspace_size(env.num_envs), np.uint8), *self.out,
-        )  # fmt: skip
-        return self.out
+    def step(self, action, fresh=False):
+        self.stepper.exchange.action[:, 0] = action
+        self.stepper.step(True, fresh)
+        return self.stepper.results()
 
     def bodies(self, i=0):
-        real = unpack(self.env._memory, self.env.num_envs).real
+        f32 = self.state.f32
         return np.array(
             [
-                [*real[POSITION + 3 * b : POSITION + 3 * b + 3, i], *real[VELOCITY + 3 * b : VELOCITY + 3 * b + 3, i]]
+                [*f32[POSITION + 3 * b : POSITION + 3 * b + 3, i], *f32[VELOCITY + 3 * b : VELOCITY + 3 * b + 3, i]]
                 for b in range(3)
             ]
         )
@@ -115,20 +107,20 @@ def bodies_of(box2d):
     return np.array([[*b.worldCenter, b.angle, *b.linearVelocity, b.angularVelocity] for b in bodies], np.float32)
 
 
-@pytest.mark.parametrize("policy", [random_policy, heuristic_policy, mixed_policy, ground_policy])
-def test_every_body_moves_as_in_box2d_also_after_a_crash(policy, box2d):
-    kernel, past_the_end = Kernel(), 0
+@pytest.mark.parametrize("pilot", [random_pilot, heuristic_pilot, mixed_pilot, ground_pilot])
+def test_every_body_moves_as_in_box2d_also_after_a_crash(pilot, box2d):
+    native, past_the_end = Landers(), 0
     for seed in range(12):
         rng = np.random.default_rng(seed)
         obs, _ = box2d.reset(seed=seed)
-        assert obs.tobytes() == kernel.reset(seed).tobytes()
+        assert obs.tobytes() == native.reset(seed).tobytes()
         for _ in range(400):
-            action = policy(box2d, obs, seed, rng)
+            action = pilot(box2d, obs, seed, rng)
             obs, reward, terminated, _, _ = box2d.step(action)
-            native = kernel.step(action)
-            assert obs.tobytes() == native[0].tobytes()
-            assert (np.float64(reward), terminated) == (native[1][0], native[2][0])
-            assert bodies_of(box2d).tobytes() == kernel.bodies().tobytes()
+            native_obs, native_reward, native_terminated, _ = native.step(action)
+            assert obs.tobytes() == native_obs.tobytes()
+            assert (np.float64(reward), terminated) == (native_reward[0], native_terminated[0])
+            assert bodies_of(box2d).tobytes() == native.bodies().tobytes()
             past_the_end += terminated
     assert past_the_end > 100
 
@@ -146,15 +138,15 @@ def step_generally(memory, num_envs, i, gravity, action, scratch_memory):
 
 def test_lanes_do_what_the_general_solver_does():
     n = 48
-    lanes, rng = Kernel(n), np.random.default_rng(0)
+    lanes, rng = Landers(n), np.random.default_rng(0)
     lanes.reset(3)
-    state, touched = unpack(lanes.env._memory, n), 0
+    state, touched = lanes.state, 0
     for _ in range(150):
-        twin = lanes.env._memory.copy()
+        twin = lanes.stepper.memory.copy()
         actions = rng.integers(4, size=n)
         lanes.step(actions)
         for i in range(0, n, 5):
             step_generally(twin, n, i, np.float32(-10), actions[i], np.zeros(SCRATCH_SIZE, np.uint8))
-            assert unpack(twin, n).real[:FORCE, i].tobytes() == state.real[:FORCE, i].tobytes()
-        touched += int(state.whole[GROUND_CONTACT].sum())
+            assert unpack(twin, n).f32[:FORCE, i].tobytes() == state.f32[:FORCE, i].tobytes()
+        touched += int(state.i32[GROUND_CONTACT].sum())
     assert touched > 10

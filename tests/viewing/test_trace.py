@@ -9,7 +9,7 @@ import pytest
 from gymnasium.envs.box2d.lunar_lander import heuristic
 
 from fastlander import LunarLanderVectorEnv
-from fastlander.physics.state import ORIGIN, POSITION, unpack
+from fastlander.physics.state import ORIGIN, POSITION
 from fastlander.viewing.trace import Trace, trace_flight
 
 
@@ -44,7 +44,7 @@ def test_a_trace_is_what_the_native_lander_does(policy, seed):
     obs, _ = env.reset(seed=seed)
     over, total = False, 0.0
     for k in range(len(got.events)):
-        real = unpack(env._memory, 1).real[:, 0]
+        real = env._stepper.state.f32[:, 0]
         for body in range(3):
             angle = (real[POSITION + 3 * body + 2] + np.pi) % (2 * np.pi) - np.pi
             pose = [real[ORIGIN + 2 * body], real[ORIGIN + 2 * body + 1], angle]

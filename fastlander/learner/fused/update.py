@@ -12,7 +12,7 @@ from fastlander.experience.replay_buffer import Transition
 from fastlander.kernels.jit import inlined, part, uncounted_kernel
 from fastlander.kernels.simd import lane_sum, square_root, where
 from fastlander.kernels.simd_memory import fill16, load16, store16
-from fastlander.kernels.threads import falls_asleep, note_done, takes
+from fastlander.kernels.threads import serving
 from fastlander.kernels.xoshiro import next_below
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_ORDER, MIRROR_SIGNS
 from fastlander.learner.flat_adam import NEGLIGIBLE
@@ -239,10 +239,8 @@ def one_update(memory, plan, vectors, hyper, ring, stored, state, batch, count):
 MADE, TO_MAKE, STORED, LOSS = 0, 1, 2, 3
 
 
-@uncounted_kernel
-def serve_updates(
-    signal,
-    patience,
+@part
+def make_updates(
     job,
     memory,
     table,
@@ -262,7 +260,7 @@ def serve_updates(
     batch_reward,
     batch_discount,
 ):
-    """The updates of `job`, each on a fresh sample, as a serving kernel of `KernelThreads`.
+    """Make the updates of `job`, each on a new sample.
 
     table: of `make_plan`. hyperparameters: of `hyperparameters_of`. flat, gradient, exp_avg, exp_avg_sq, target:
     float32[P]. obs, action, reward, next_obs, discount: the arrays of the ReplayBuffer. state: uint64[4], its random
@@ -270,20 +268,14 @@ def serve_updates(
     """
     vectors = (flat, gradient, exp_avg, exp_avg_sq, target)
     ring, batch = Transition(obs, action, reward, next_obs, discount), Rows(batch_action, batch_reward, batch_discount)
-    looks = 0
-    while True:
-        if takes(signal):
-            plan, hyper = unpack_plan(table), unpack_hyperparameters(hyperparameters)
-            made, stored = np.int64(job[MADE]), np.int64(job[STORED])
-            for k in range(np.int64(job[TO_MAKE])):
-                job[LOSS] = one_update(memory, plan, vectors, hyper, ring, stored, state, batch, made + k + 1)
-            note_done(signal)
-            looks = 0
-        looks += 1
-        if looks > patience:
-            if falls_asleep(signal):
-                return
-            looks = 0
+    plan, hyper = unpack_plan(table), unpack_hyperparameters(hyperparameters)
+    made, stored = np.int64(job[MADE]), np.int64(job[STORED])
+    for k in range(np.int64(job[TO_MAKE])):
+        job[LOSS] = one_update(memory, plan, vectors, hyper, ring, stored, state, batch, made + k + 1)
+
+
+serve_updates = serving(make_updates)
+"""`make_updates` as the kernel of a thread (`KernelThreads`)."""
 
 
 @uncounted_kernel

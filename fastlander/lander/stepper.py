@@ -1,0 +1,91 @@
+"""`Stepper`: the memory of N landers and the threads that step them."""
+
+from typing import Any
+
+import numpy as np
+
+from fastlander.kernels.compile_notice import CompileNotice
+from fastlander.kernels.threads import KernelThreads, run_here
+from fastlander.lander.exchange import exchange_size, unpack_exchange
+from fastlander.lander.step import load_actions, serve_steps, workspace_size
+from fastlander.lander.variant import Variant, pack_variant
+from fastlander.physics.state import memory_size, unpack
+from fastlander.validation import InputError
+
+
+class Stepper:
+    """N landers of one variant, stepped by one thread or more.
+
+    Args:
+        num_envs: N.
+        num_threads: threads that share a step, the caller's included.
+        variant: of the game.
+    """
+
+    def __init__(self, num_envs: int, num_threads: int, variant: Variant) -> None:
+        self.num_envs, self.variant = num_envs, variant
+        self.memory = np.zeros(memory_size(num_envs), np.uint8)
+        """Everything that is kept from one step to the next."""
+        self.state = unpack(self.memory, num_envs)
+        """The fields of `memory`, as views."""
+        block = np.zeros(exchange_size(num_envs), np.uint8)
+        self.exchange = unpack_exchange(block, num_envs)
+        """What goes into a step and comes out of it. The next step overwrites it."""
+        packed = pack_variant(variant)
+        size = -(-num_envs // (16 * num_threads)) * 16  # landers of a thread: full vectors, except for the last thread
+        ranges = [(first, min(first + size, num_envs)) for first in range(0, num_envs, size)]
+        self._own, *shares = [
+            (self.memory, block, packed, np.zeros(workspace_size(last - first), np.uint8), num_envs, first, last)
+            for first, last in ranges
+        ]
+        self._threads = KernelThreads(serve_steps, shares)
+
+    def load(self, actions: Any) -> None:
+        """Check the actions and put them into the exchange.
+
+        Raises:
+            ValueError: actions of another shape or type or out of range, or nan.
+        """
+        actions, n = np.asarray(actions), self.num_envs
+        if self.variant.continuous:
+            if actions.shape != (n, 2) or actions.dtype.kind not in "fiu":
+                raise InputError(f"actions must be float[{n}, 2], got {actions.dtype}{list(actions.shape)}")
+            if np.isnan(actions).any():
+                raise InputError("actions must be numbers, got nan")
+            np.clip(actions, -1.0, 1.0, out=self.exchange.action)
+            return
+        if actions.shape != (n,) or actions.dtype.kind not in "iu":
+            raise InputError(f"actions must be int[{n}], got {actions.dtype}{list(actions.shape)}")
+        wrong = load_actions(actions.astype(np.int64, copy=False), self.exchange.action)
+        if wrong >= 0:
+            raise InputError(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
+
+    def step(self, todo: np.ndarray, fresh: np.ndarray) -> None:
+        """Step the landers in `todo` by their loaded actions. Those that are also in `fresh` are reset instead.
+
+        todo, fresh: bool[N].
+        """
+        if not serve_steps.overloads:
+            self._compile()
+        self.exchange.todo[:], self.exchange.fresh[:] = todo, fresh
+        if not self._threads:
+            run_here(serve_steps, *self._own)
+            return
+        self._threads.start()
+        run_here(serve_steps, *self._own)
+        self._threads.wait()
+
+    def results(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Copies of what the last step gave: obs, reward, terminated, truncated (see `Exchange`)."""
+        exchange = self.exchange
+        return exchange.obs.copy(), exchange.reward.copy(), exchange.terminated.copy(), exchange.truncated.copy()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.close()
+
+    def _compile(self) -> None:
+        """Compile the kernels, or load what an earlier process compiled, by a step of no landers."""
+        with CompileNotice():
+            load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
+            run_here(serve_steps, *self._own[:-2], 0, 0)
