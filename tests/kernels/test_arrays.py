@@ -19,7 +19,7 @@ def kinds():
         "plain": plain,
         "transposed": np.asfortranarray(plain),
         "every second": wide[:, ::2],
-        "backwards": plain[::-1][::-1],
+        "backwards": plain[::-1].copy()[::-1],
         "read only": read_only,
         "unaligned": packed["it"],
         "other byte order": plain.astype(">f4"),
