@@ -1,6 +1,6 @@
 """The machine code of kernels on disk: where it is kept, and how long it is valid.
 
-Numba keeps machine code in `__pycache__` or NUMBA_CACHE_DIR, and compiles a function anew when the file that defines
+Numba keeps machine code in `__pycache__` or NUMBA_CACHE_DIR, and compiles a function again when the file that defines
 the function changes. That rule does not fit this package. A kernel is built from functions of many files, and an edited
 comment changes a file but no machine code. So every kernel has a digest here. It covers the file that defines the
 kernel and all files of this package that this file imports, directly or through others. Comments, docstrings, blank
@@ -89,14 +89,17 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 
 def remembered_code_digest(files: list[pathlib.Path], memo: pathlib.Path) -> str:
-    """`code_digest`, from the file `memo` if it was computed for the same texts before: parsing takes 0.2 s."""
+    """`code_digest` of the files. The result is written to the file `memo` and read from there the next time.
+
+    If the files changed, it is computed again, which takes 0.2 s.
+    """
     text = text_digest(files)
     with contextlib.suppress(OSError, ValueError):
         known = json.loads(memo.read_text())
         if isinstance(known, dict) and known.get("text") == text:
             return str(known["code"])
     code = code_digest(files)
-    with contextlib.suppress(OSError):  # it only saves time
+    with contextlib.suppress(OSError):  # without the memo the next process computes it again
         unfinished = memo.with_name(f"{memo.name}.{os.getpid()}")
         unfinished.write_text(json.dumps({"text": text, "code": code}))
         unfinished.replace(memo)
