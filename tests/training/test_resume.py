@@ -293,7 +293,7 @@ def test_the_command_says_that_the_disk_is_full(in_tmp, monkeypatch, capsys):
     assert line.count("\n") == 1
 
 
-DATA = pathlib.Path(__file__).parent / "data"
+DATA = pathlib.Path(__file__).parents[1] / "data"
 """Two runs of an earlier version: data/README.md."""
 
 
