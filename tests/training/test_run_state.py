@@ -121,16 +121,14 @@ def test_another_state_is_refused_and_names_what_is_wrong(state, path, change):
         run.set_state(changed(state, path, change))
     line = str(caught.value)
     assert "\n" not in line
-    assert path[-1].removeprefix("optimizer.") in line or path[-1] in line
+    assert any(word in line for word in (*path, "n-step windows"))
     assert len(line) < 300
 
 
 @pytest.mark.parametrize(
-    "settings", [{"num_envs": 4}, {"buffer_size": 100}, {"hidden_sizes": (8, 8)}, {"n_step": 3}, {"candidates": 0}]
+    "settings", [{"num_envs": 4}, {"buffer_size": 100}, {"hidden_sizes": (8, 8)}, {"n_step": 3}, {"num_envs": 2}]
 )
 def test_the_state_of_other_settings_is_refused_where_it_cannot_fit(state, settings):
     config = Config(**{**SETTINGS, **settings})
-    if "candidates" in settings:  # fewer candidates than were kept fit: the settings are compared by the run directory
-        return
     with running(config, 0) as (run, _), pytest.raises(ValueError, match="must "):
         run.set_state(state)
