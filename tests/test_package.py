@@ -15,7 +15,7 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 # stand where what they import allows: settings and checks first, the commands last.
 ORDER = [
     ("", "version validation config streams states arguments"),
-    ("kernels", "part_compiler kernel_cache jit xoshiro lanes simd simd_memory atomics threads compile_notice"),
+    ("kernels", "arrays part_compiler kernel_cache jit xoshiro lanes simd simd_memory atomics threads compile_notice"),
     (
         "physics",
         "constants bodies vector_math state collide_edge contact broad_phase revolute_joint contact_solver island "

@@ -5,9 +5,13 @@ import math
 import numpy as np
 
 from fastlander.experience.replay_buffer import Transition
+from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.jit import kernel
 from fastlander.states import Array, Form, check_state
 from fastlander.validation import InputError
+
+STEP_TYPES = (np.float32, np.int64, np.float64, np.float32, np.bool_, np.bool_)
+"""Of obs, action, reward, next_obs, terminated and truncated in a kernel."""
 
 
 class NStep:
@@ -63,6 +67,7 @@ class NStep:
         """
         windows = (self.obs, self.action, self.reward, self.waiting)
         step = (obs, action, reward, next_obs, terminated, truncated)
+        step = tuple(kernel_array(array, dtype) for array, dtype in zip(step, STEP_TYPES, strict=True))
         rows = _fold(self.powers, windows, step, tuple(self.out))
         if rows < 0:
             check_finite("reward", reward)

@@ -49,7 +49,8 @@ def inlined(function: Callable) -> Callable:
 
 def part(function: Callable) -> Callable:
     """A part of kernels that stays a function of its own: it is big, runs rarely, or is called from several places."""
-    return numba.njit(pipeline_class=PartCompiler, **_INTERNAL)(function)
+    # Said explicitly, because Numba would otherwise take "forceinline" over from a caller that has it.
+    return numba.njit(forceinline=False, pipeline_class=PartCompiler, **_INTERNAL)(function)
 
 
 def shared(function: Callable) -> Callable:

@@ -1,10 +1,10 @@
 """The machine code of kernels on disk: where it is kept, and how long it is valid.
 
-Numba keeps machine code in `__pycache__` or NUMBA_CACHE_DIR. It compiles a function anew when the file of that function
-changes. Both rules do not fit this package: a kernel is built from functions of many files, and an edited comment
-changes a file but no machine code. So a kernel has a digest of its own here. It covers the file that defines the kernel
-and every file of this package that it imports, directly or through other files. Comments, docstrings, blank lines and
-line numbers do not count.
+Numba keeps machine code in `__pycache__` or NUMBA_CACHE_DIR, and compiles a function again when the file that defines
+the function changes. That rule does not fit this package. A kernel is built from functions of many files, and an edited
+comment changes a file but no machine code. So every kernel has a digest here. It covers the file that defines the
+kernel and all files of this package that this file imports, directly or through others. Comments, docstrings, blank
+lines and line numbers do not count.
 """
 
 import ast
@@ -89,14 +89,17 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 
 def remembered_code_digest(files: list[pathlib.Path], memo: pathlib.Path) -> str:
-    """`code_digest`, from the file `memo` if it was computed for the same texts before: parsing takes 0.2 s."""
+    """`code_digest` of the files. The result is written to the file `memo` and read from there the next time.
+
+    If the files changed, it is computed again, which takes 0.2 s.
+    """
     text = text_digest(files)
     with contextlib.suppress(OSError, ValueError):
         known = json.loads(memo.read_text())
         if isinstance(known, dict) and known.get("text") == text:
             return str(known["code"])
     code = code_digest(files)
-    with contextlib.suppress(OSError):  # it only saves time
+    with contextlib.suppress(OSError):  # without the memo the next process computes it again
         unfinished = memo.with_name(f"{memo.name}.{os.getpid()}")
         unfinished.write_text(json.dumps({"text": text, "code": code}))
         unfinished.replace(memo)
@@ -126,7 +129,7 @@ class KernelCache(FunctionCache):
     def __init__(self, function: Callable) -> None:
         super().__init__(function)
         name, folder = self._impl.filename_base, self._impl.locator.get_cache_path()
-        files = source_files(pathlib.Path(function.__code__.co_filename).resolve())
+        files = source_files(pathlib.Path(function.__code__.co_filename))
         code = remembered_code_digest(files, pathlib.Path(folder, f"{name}.source"))
         # Numba adds its own version to the stamp, and the processor's name and features to the key below.
         self._cache_file = IndexDataCacheFile(folder, name, f"{code} llvmlite {llvmlite.__version__}")

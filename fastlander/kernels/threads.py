@@ -1,8 +1,8 @@
 """Threads that wait for work in a compiled loop: `KernelThreads`. Work reaches them within a microsecond.
 
-The work is a `part` of kernels; `serving` makes a kernel of it that waits, works and waits again. A thread runs that
-kernel, and the caller and the thread talk through a few shared words, the thread's signal. Where other programs keep
-the processors busy, a thread may not have begun its work when the caller waits for it. Then the caller does the work.
+The work is a `part` of kernels. `serving` makes a kernel of it that waits, works and waits again, and a thread runs
+that kernel. The caller and the thread communicate through a few shared numbers, the thread's signal. If other programs
+keep the processors busy, a thread may not have begun its work when the caller waits for it. Then the caller does it.
 """
 
 import atexit
@@ -52,7 +52,8 @@ def falls_asleep(signal):
 def serving(work: Callable) -> Callable[..., None]:
     """A kernel (signal, patience, *arguments) that does `work(*arguments)` each time it is asked to.
 
-    It returns when it has looked for work `patience` times in vain. Its machine code is kept under the name of `work`.
+    It returns when it has looked for work `patience` times and found none. Its machine code is kept under the name of
+    `work`.
 
     Args:
         work: a `part` of kernels at the top level of a module.

@@ -1,4 +1,4 @@
-"""What the environment and the kernels hand to each other in a step, as one block of memory that both keep."""
+"""The inputs and outputs of a step, in one block of memory that the environment and the kernels share."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ OBSERVATION_SIZE = 8
 
 
 class Exchange(NamedTuple):
-    """What goes into a step of N landers and what comes out of it."""
+    """The inputs and outputs of a step of N landers."""
 
     action: np.ndarray  # float64[N, 2]: a discrete action in column 0, or main and side engine
     todo: np.ndarray  # bool[N]: the landers to step; the others stand still

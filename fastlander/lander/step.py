@@ -1,4 +1,4 @@
-"""One step of many landers: who goes with whom into which solver, and what each lander does by itself."""
+"""One step of many landers: which landers are solved together, and what each lander does by itself."""
 
 from typing import NamedTuple
 
@@ -43,8 +43,8 @@ from fastlander.physics.state import (
 from fastlander.physics.world import collide, solve_toi
 
 FREE, LIMITED, LEGS, GENERAL, NUM_KINDS = 0, 1, 2, 3, 4
-"""Kinds of steps, by the solver that a lander needs: nothing at a limit and no contact; joints at limits; leg contacts;
-any situation."""
+"""Kinds of steps, by what the solver must handle: neither limits nor contacts; joints at limits; limits and contacts of
+legs; any situation."""
 
 
 class Workspace(NamedTuple):
@@ -164,6 +164,12 @@ def begin_step(state, i, variant, exchange, engine, scratch):
 
 
 @inlined
+def clear_results(i, exchange):
+    """Reward 0 and flags False, for a lander that was reset or that stood still."""
+    exchange.reward[i], exchange.terminated[i], exchange.truncated[i] = 0.0, False, False
+
+
+@inlined
 def end_step(state, i, variant, exchange, engine, scratch):
     """Everything after the solver: new contacts, times of impact, observation, reward and flags."""
     update_pairs(state, i)
@@ -176,21 +182,16 @@ def end_step(state, i, variant, exchange, engine, scratch):
     state.i32[ELAPSED, i] = 0
     for k in range(3):
         state.f32[FORCE + k, i] = ZERO
-    stand_still(i, exchange)
-
-
-@inlined
-def stand_still(i, exchange):
-    """The reward and the flags of a lander that was reset or that stood still."""
-    exchange.reward[i], exchange.terminated[i], exchange.truncated[i] = 0.0, False, False
+    clear_results(i, exchange)
 
 
 @inlined
 def solve(state, members, free, limited, legs, general, gravity, scratch):
-    """The solver of each kind. free, limited, legs, general: how many landers of each kind there are.
+    """Run the solvers. free, limited, legs, general: how many landers of each kind there are.
 
-    A vector takes as long for one lander as for sixteen. So free landers fill vectors of 32, and those that are left go
-    with the limited ones, whose solver can do all that theirs can.
+    A vector takes as long for one lander as for sixteen. So free landers fill vectors of 32, and the remaining ones
+    join the limited landers, whose solver works for them too. In the same way a few limited landers join those with leg
+    contacts if all of them fit into one vector.
     """
     start = 0
     while free - start > 16:
@@ -229,7 +230,7 @@ def solve(state, members, free, limited, legs, general, gravity, scratch):
 
 @part
 def step_once(memory, block, packed_variant, workspace, num_envs, first, last):
-    """Step those landers in [first, last) that the exchange has to do. Reset, too, takes a step, as in Gymnasium.
+    """Step the landers i in [first, last) with todo[i] in the exchange. A reset also takes a step, as in Gymnasium.
 
     memory: uint8[memory_size(N)], the State. block: uint8[exchange_size(N)], the Exchange. packed_variant: float64[6],
     of `pack_variant`. workspace: uint8[workspace_size(last - first)].
@@ -259,7 +260,7 @@ def step_once(memory, block, packed_variant, workspace, num_envs, first, last):
         if exchange.todo[i]:
             end_step(state, i, variant, exchange, engine[i - first], scratch)
         else:
-            stand_still(i, exchange)
+            clear_results(i, exchange)
 
 
 serve_steps = serving(step_once)

@@ -18,8 +18,8 @@ class Stepper:
 
     Args:
         num_envs: N.
-        num_threads: threads that share a step, the caller's included.
-        variant: of the game.
+        num_threads: threads that share a step, including the thread that calls `step`.
+        variant: the arguments of the game.
     """
 
     def __init__(self, num_envs: int, num_threads: int, variant: Variant) -> None:
@@ -30,7 +30,7 @@ class Stepper:
         """The fields of `memory`, as views."""
         block = np.zeros(exchange_size(num_envs), np.uint8)
         self.exchange = unpack_exchange(block, num_envs)
-        """What goes into a step and comes out of it. The next step overwrites it."""
+        """The inputs and outputs of a step. The next step overwrites them."""
         packed = pack_variant(variant)
         size = -(-num_envs // (16 * num_threads)) * 16  # landers of a thread: full vectors, except for the last thread
         ranges = [(first, min(first + size, num_envs)) for first in range(0, num_envs, size)]

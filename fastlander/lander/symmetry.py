@@ -6,8 +6,3 @@ Kernels can read these tuples, too.
 MIRROR_SIGNS = (-1, 1, -1, 1, -1, -1, 1, 1)  # x, vx, angle and angular velocity change their sign
 MIRROR_ORDER = (0, 1, 2, 3, 4, 5, 7, 6)  # the contacts of the two legs change places
 MIRROR_ACTIONS = (0, 3, 2, 1)  # the left and the right engine change places
-
-MIRROR_NEGATED = tuple(i for i, sign in enumerate(MIRROR_SIGNS) if sign < 0)
-"""The numbers of an observation that change their sign."""
-MIRROR_SWAPPED = tuple(i for i, other in enumerate(MIRROR_ORDER) if i != other)
-"""The two numbers of an observation that change places."""

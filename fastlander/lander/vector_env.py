@@ -115,7 +115,7 @@ class LunarLanderVectorEnv(VectorEnv):
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:
         """Copies of the landers' random streams as they are now. Drawing from them does not change the environment."""
-        self.np_random_seed  # noqa: B018 - starts the streams if that was not done before
+        self.np_random_seed  # noqa: B018 - this starts the streams if they were not started before
         return tuple(generator(self._stepper.state.stream[:, i]) for i in range(self.num_envs))
 
     def reset(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer, Transition
+from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.threads import available_processors
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
 from fastlander.learner.flat_adam import FlatAdam
@@ -71,7 +72,7 @@ class DQN:
         """Epsilon-greedy actions from one forward pass: float32[N, obs_size], float64[N] -> int64[N]."""
         if not isinstance(epsilon, np.ndarray) or epsilon.shape != obs.shape[:1]:
             epsilon = np.full(len(obs), epsilon, np.float64)
-        return self.learner.act(obs, epsilon)
+        return self.learner.act(obs, kernel_array(epsilon, np.float64))
 
     def greedy(self, obs: np.ndarray) -> np.ndarray:
         """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""

@@ -50,7 +50,7 @@ class FlatAdam(torch.optim.Adam):
         for parameter, step, (exp_avg, exp_avg_sq) in zip(self._parameters, self._steps, moments, strict=True):
             self.state[parameter].update(step=step, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
         self._arrays, self._step_array = None, None
-        if q_network.flat.device.type == "cpu":
+        if q_network.flat.device.type == "cpu" and q_network.flat.dtype == torch.float32:
             self._arrays, self._step_array = [vector.numpy() for vector in vectors], self._steps.numpy()
         self._addresses = [parameter.data_ptr() for parameter in self._parameters]
 

@@ -46,7 +46,7 @@ def compute_aabb(shape, q, p):
 def synchronize(state, index, body, shape, q1, p1, q2, p2):
     """b2Fixture::Synchronize and b2DynamicTree::MoveProxy, for a body that goes from (q1, p1) to (q2, p2).
 
-    A fat AABB that contains the body before and after stays as it is. Otherwise it is made anew, and MOVED is set.
+    A fat AABB that contains the body before and after stays as it is. Otherwise it is replaced, and MOVED is set.
     """
     a, b = compute_aabb(shape, q1, p1), compute_aabb(shape, q2, p2)
     lower = Vec2(minimum(a.lower.x, b.lower.x), minimum(a.lower.y, b.lower.y))

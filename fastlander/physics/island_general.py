@@ -95,7 +95,7 @@ def solve_general(state, i, gravity, scratch):
     gravity: m/s^2, negative.
     """
     leg1_first = state.i32[AWAKE + LEG1, i] != 0 or state.i32[AWAKE + LEG0, i] == 0
-    # The depth-first search from the first awake body meets the bodies in this order, and so their contacts.
+    # Box2D's depth-first search from the first awake body visits the bodies in this order, and so their contacts.
     if state.i32[AWAKE + LEG1, i]:
         first, second, third = LEG1, LANDER, LEG0
     elif state.i32[AWAKE + LEG0, i]:

@@ -57,7 +57,7 @@ from fastlander.physics.time_of_impact import Sweep, time_of_impact
 from fastlander.physics.vector_math import Motion, Rot, Vec2, rotate, rotation, sub
 
 LAST_ALPHA = ONE - np.float32(10) * EPSILON  # b2World::SolveTOI: an impact after this time is left to the next step
-# Shapes touch at a distance of TARGET + TOLERANCE, 0.00625 m (time_of_impact). Beyond this one they surely do not.
+# Shapes touch at a distance of TARGET + TOLERANCE, which is 0.00625 m (time_of_impact). At this distance they do not.
 SAFE_DISTANCE = np.float32(0.0085)  # m
 # No vertex is farther than this from the body's centre of mass.
 LANDER_RADIUS, LEG_RADIUS = np.float32(0.72), np.float32(0.28)  # m

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlander.experience.n_step import NStep
+from fastlander.experience.n_step import NStep, _fold
 
 
 def slow_n_step(steps, n, gamma):
@@ -94,3 +94,21 @@ def test_by_hand_an_unfinished_episode_keeps_its_newest_steps_waiting():
 
 def test_one_step_is_the_plain_transition():
     assert one_env(1, [1, 2]) == [(0, 0, 1.0, 1, 0.5), (1, 1, 2.0, 2, 0.5)]
+
+
+def test_every_kind_of_array_reaches_the_kernel_as_one_type():
+    """Environments of other libraries give float32 rewards, views and integers as flags."""
+    rng = np.random.default_rng(0)
+    ours, theirs = NStep(4, 3, 0.9, 2), NStep(4, 3, 0.9, 2)
+    for _ in range(20):
+        obs, next_obs = rng.random((4, 2), np.float32), rng.random((4, 2), np.float32)
+        action, reward = rng.integers(4, size=4), np.float32(rng.random(4)).astype(np.float64)
+        ended, cut = rng.random(4) < 0.2, rng.random(4) < 0.2
+        expected = [a.copy() for a in ours.fold(obs, action, reward, next_obs, ended, cut)]
+        wide = np.repeat(ended, 2)
+        got = theirs.fold(
+            np.asfortranarray(obs), action.astype(np.int32), reward.astype(np.float32), next_obs.astype(np.float64),
+            wide[::2], cut.astype(np.uint8),
+        )  # fmt: skip
+        assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
+    assert len(_fold.signatures) == 1

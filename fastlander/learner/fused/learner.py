@@ -9,7 +9,7 @@ from fastlander.kernels.threads import LONG, KernelThreads, run_here
 from fastlander.kernels.xoshiro import kernel_state
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.fused.plan import make_memory, make_plan
-from fastlander.learner.fused.policy import FusedPolicy, choose, pack
+from fastlander.learner.fused.policy import FusedPolicy, choose, kernel_observations, pack
 from fastlander.learner.fused.update import (
     LOSS,
     PLAIN_MSE,
@@ -44,6 +44,7 @@ class FusedLearner:
         processors: int,
     ) -> None:
         self._flat, self._optimizer, self._processors = q_network.flat, optimizer, processors
+        self._sizes = q_network.sizes
         self._tensors = (q_network.flat, target, *q_network.parameters())
         self._vectors = [*optimizer.vectors, target.numpy()]
         self._hyperparameters = hyperparameters_of(config)
@@ -74,6 +75,7 @@ class FusedLearner:
         """Epsilon-greedy actions: float32[N, obs_size], float64[N] -> int64[N]."""
         if self._learning:
             raise RuntimeError("act must be called before learning begins or after it ends")
+        obs = kernel_observations(obs, self._sizes[0])
         self._refresh()
         if len(obs) > self._rows:
             return self._current_policy().act(obs, epsilon, self.exploration)

@@ -4,11 +4,13 @@ from typing import Self
 
 import numpy as np
 
+from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.jit import uncounted_kernel
 from fastlander.kernels.xoshiro import next_below, next_uint64
 from fastlander.learner.fused.passes import best_action, forward_pass
 from fastlander.learner.fused.plan import Plan, make_memory, make_plan, pack_transposed, unpack_plan
 from fastlander.learner.q_network import QNetwork
+from fastlander.validation import InputError
 
 _11 = np.uint64(11)
 
@@ -41,6 +43,16 @@ def choose(memory, table, obs, epsilon, state, actions):
             actions[row] = best_action(memory, values + row * plan.widths[layers], count)
 
 
+def kernel_observations(obs: np.ndarray, width: int) -> np.ndarray:
+    """Observations as the kernels read them, float32[N, width]. ValueError if they have another shape.
+
+    The kernels check nothing: they would read beyond an observation that is too short.
+    """
+    if obs.ndim != 2 or obs.shape[1] != width:
+        raise InputError(f"observations must be float32[N, {width}], got {obs.dtype}{list(obs.shape)}")
+    return kernel_array(obs, np.float32)
+
+
 class FusedPolicy:
     """Epsilon-greedy actions of one network after another, all of the same sizes.
 
@@ -71,7 +83,7 @@ class FusedPolicy:
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray, state: np.ndarray) -> np.ndarray:
         """float32[N, obs_size], float64[N], uint64[4] (random stream of the coins) -> int64[N]."""
-        rows = len(obs)
+        obs, rows = kernel_observations(obs, self._sizes[0]), len(obs)
         if rows > self._rows:
             before = self._memory
             self._fit(rows)

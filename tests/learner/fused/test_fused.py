@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fastlander import DQN, Config
+from fastlander.learner.fused.policy import FusedPolicy, choose
 from tests.twins import SlowDQN, filled_buffer, random_batch
 
 
@@ -233,6 +234,37 @@ def test_learning_follows_an_update_in_torch():
         assert torch.equal(dqn.q_network.flat, twin.q_network.flat)
     dqn.learn(buffer, 1)
     assert dqn.optimizer.steps == dqn.updates == 16
+
+
+def strange(obs):
+    """The same numbers in arrays of other kinds."""
+    wide = np.zeros((len(obs), 16), np.float32)
+    wide[:, ::2] = obs
+    read_only = obs.copy()
+    read_only.flags.writeable = False
+    return [obs.astype(np.float64), np.asfortranarray(obs), wide[:, ::2], read_only, obs[::-1][::-1]]
+
+
+def test_every_kind_of_array_reaches_the_kernels_as_one_type():
+    obs = np.random.default_rng(0).standard_normal((20, 8), dtype=np.float32)
+    dqn, few = DQN(Config()), DQN(Config(batch_size=1, num_envs=1))
+    expected = dqn.greedy(obs)
+    for one in (dqn, few):
+        for other in strange(obs):
+            assert np.array_equal(one.greedy(other), expected)
+            for epsilon in (0, np.float32(0), np.zeros(40)[::2], np.zeros(20, np.float32), np.zeros(20, np.int64)):
+                assert np.array_equal(one.act(other, epsilon), expected)
+        for policy in (one.policy(one.q_network.flat), FusedPolicy.of(one.q_network).greedy):
+            assert all(np.array_equal(policy(other), expected) for other in strange(obs))
+    assert len(choose.signatures) == 1
+
+
+@pytest.mark.parametrize("shape", [(20, 7), (20, 9), (8,), (20, 8, 1)])
+def test_observations_of_another_width_are_refused(shape):
+    dqn = DQN(Config())
+    for act in (dqn.greedy, FusedPolicy.of(dqn.q_network).greedy):
+        with pytest.raises(ValueError, match=r"observations must be float32\[N, 8\], got float32\["):
+            act(np.zeros(shape, np.float32))
 
 
 def test_each_lander_has_its_own_coin():
