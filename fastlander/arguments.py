@@ -15,6 +15,10 @@ from fastlander.validation import InputError, allowed
 
 Directory = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
 """The argument of a command that reads a run: its directory."""
+Imports = Annotated[
+    tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="import", metavar="MODULE", help_behavior_hint="")
+]
+"""The option --import MODULE, which may be given several times."""
 
 
 def parse(

@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from fastlander.validation import Count, InputError, Natural, Range, check
+from fastlander.validation import Count, InputError, Natural, Range, check, quoted, shown
 
 LANDER_ID = "LunarLander-v3"
 """Gymnasium's own lander with discrete actions."""
@@ -192,8 +192,12 @@ class Config:
         """
         try:
             record = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"settings must be a JSON object, got text that is not JSON ({error})") from None
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # also for numbers of too many digits, and lists in lists in lists
+            got = f"text that is not JSON ({quoted(error)})"
+            raise InputError(f"settings must be a JSON object, got {got}") from None
         if not isinstance(record, dict):
             raise InputError(f"settings must be a JSON object, got {type(record).__name__}")
         return cls(**known_settings(record))
@@ -279,5 +283,5 @@ def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
     types_ = setting_types()
     for name in settings:
         if name not in types_:
-            raise InputError(f"there is no setting named {name!r}; Config documents those there are")
+            raise InputError(f"there is no setting named {shown(name)}; Config documents those there are")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}

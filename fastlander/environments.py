@@ -3,6 +3,9 @@
 import importlib
 import multiprocessing
 import signal
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -10,9 +13,12 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from fastlander.config import current_env_id, is_lander
-from fastlander.validation import Count, InputError, check
+from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
+from fastlander.validation import Count, InputError, check, quoted
 
 BACKENDS = ("native", "sync", "async")
+OWN_MODULE = "fastlander"
+"""The module that any file may name in its env_id, as it is imported already."""
 
 
 def make_vec_env(
@@ -79,12 +85,72 @@ def make_vec_env(
 def find_spec(env_id: str) -> gym.envs.registration.EnvSpec:
     """Gymnasium's registration of an id; "module:id" imports the module first. ValueError if there is none."""
     module, _, name = env_id.rpartition(":")
+    if module and not _is_module_name(module):
+        raise InputError(f"env_id must have a Python module before its colon, got {quoted(repr(env_id))}")
     try:
         if module:
             importlib.import_module(module)
         return gym.spec(name)
     except (gym.error.Error, ImportError) as error:
         raise _refused(env_id, error) from None
+
+
+def import_module(name: str) -> None:
+    """Import a module that the user named. ValueError if there is none, or if one that it needs is missing."""
+    if not _is_module_name(name):
+        raise InputError(f"a module to import must have the name of a Python module, got {quoted(repr(name))}")
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(f"a module to import must be installed, got {name!r} ({quoted(error)})") from None
+
+
+def allow_imports(env_id: str, imports: Sequence[str], source: Path) -> None:
+    """Import the modules that the user named, if the environment of a file needs no other.
+
+    A run directory is data. The module in its "module:id" would run as a program, so it is imported only if the user
+    says so, on the command line or as an argument.
+
+    Args:
+        env_id: that the file names.
+        imports: modules that the user named.
+        source: the file.
+
+    Raises:
+        ValueError: the environment needs a module that the user did not name, or one of `imports` cannot be imported.
+    """
+    module = env_id.rpartition(":")[0]
+    if module and not _is_module_name(module):
+        raise InputError(f"{source} must have a Python module before the colon of env_id, got {quoted(repr(env_id))}")
+    if module and module != OWN_MODULE and module not in imports:
+        raise InputError(
+            f"{source} must not make fastlander import a module that was not allowed, got env_id {env_id!r}; if you "
+            f"trust {module!r}, which would run, --import {module} allows it (in Python imports=[{module!r}])"
+        )
+    for name in imports:
+        import_module(name)
+
+
+def module_of(env_id: str) -> list[str]:
+    """The module that a "module:id" has imported, as `allow_imports` takes it; none for a plain id."""
+    module = env_id.rpartition(":")[0]
+    return [module] if module else []
+
+
+def space_sizes(env_id: str) -> tuple[int, int]:
+    """Numbers per observation and number of actions of an environment. One is made for it, but for LunarLander.
+
+    Raises:
+        ValueError: as for `make_vec_env`.
+    """
+    if is_lander(env_id):
+        return len(MIRROR_SIGNS), len(MIRROR_ACTIONS)
+    with closing(make_vec_env(env_id, 1)) as env:
+        return env.single_observation_space.shape[0], int(env.single_action_space.n)
+
+
+def _is_module_name(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
 
 
 def check_spaces(env_id: str, observation_space: gym.Space, action_space: gym.Space) -> None:
@@ -112,8 +178,7 @@ def final_observations(next_obs: np.ndarray, infos: dict[str, Any]) -> np.ndarra
 
 def _refused(env_id: str, error: Exception) -> InputError:
     """The one-line error for an environment that Gymnasium cannot make, with Gymnasium's reason."""
-    reason = " ".join(str(error).split())
-    return InputError(f"env_id must be an environment that Gymnasium can make, got {env_id!r} ({reason})")
+    return InputError(f"env_id must be an environment that Gymnasium can make, got {env_id!r} ({quoted(error)})")
 
 
 def _leave_interrupts_to_parent(env: gym.Env) -> gym.Env:

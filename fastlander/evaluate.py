@@ -19,7 +19,12 @@ PROG = "fastlander evaluate"
 
 
 def evaluate_run(
-    directory: str | Path, episodes: int = 100, seed: int = 0, backend: Backend | None = None
+    directory: str | Path,
+    episodes: int = 100,
+    seed: int = 0,
+    backend: Backend | None = None,
+    *,
+    imports: Sequence[str] = (),
 ) -> "tuple[str, Evaluation]":
     """Play greedy episodes with the policy of a run: (env id, evaluation).
 
@@ -28,9 +33,11 @@ def evaluate_run(
         episodes: number of episodes.
         seed: of the episodes.
         backend: what steps the environments, as in `make_vec_env`. None is the backend of the run.
+        imports: modules that may be imported, where the run's environment is "module:id". They are imported.
 
     Raises:
-        ValueError: the directory has no model, or a number is out of range.
+        ValueError: the directory has no model, or one that does not fit its environment; its environment needs a module
+            that is not in `imports`; or a number is out of range.
     """
     from fastlander.evaluation.episodes import evaluate, make_eval_env
     from fastlander.learner.fused.policy import FusedPolicy  # here, so that --help does not wait for torch and numba
@@ -39,7 +46,7 @@ def evaluate_run(
 
     episodes = check("episodes", Count, episodes)
     seed = check("seed", Natural, seed)
-    q_network, config = load_model(directory)
+    q_network, config = load_model(directory, imports)
     config = replace(config, backend=backend or config.backend)
     with closing(make_eval_env(config, episodes)) as env:
         seeds = draw_seeds(np.random.default_rng(seed), episodes)
@@ -48,9 +55,12 @@ def evaluate_run(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print an evaluation; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, exit_status, parse
+    from fastlander.arguments import Directory, Imports, exit_status, parse
 
-    def command(directory: Directory, episodes: Count = 100, seed: Natural = 0, backend: Backend | None = None) -> int:
+    def command(
+        directory: Directory, episodes: Count = 100, seed: Natural = 0, backend: Backend | None = None,
+        imports: Imports = (),
+    ) -> int:  # fmt: skip
         """Play greedy episodes with the policy of a finished run and print their statistics.
 
         Args:
@@ -58,10 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             episodes: Number of episodes.
             seed: Seed of the episodes.
             backend: native (our lander), sync (Gymnasium's) or async (a process each). None is the backend of the run.
+            imports: Python module that the run's environment may import, and so run. May be given several times.
         """
         from fastlander.evaluation.evaluation import describe
 
-        print(describe(*evaluate_run(directory, episodes, seed, backend)))
+        print(describe(*evaluate_run(directory, episodes, seed, backend, imports=imports)))
         return 0
 
     hints = {"episodes": Count, "seed": Natural, "backend": Backend | None}

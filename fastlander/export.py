@@ -17,7 +17,7 @@ CHECKED_ROWS = 1000  # random observations that onnxruntime and torch are compar
 TOLERANCE = 1e-4  # largest difference allowed, as a share of the largest value
 
 
-def export_onnx(directory: str | Path, output: str | Path | None = None) -> Path:
+def export_onnx(directory: str | Path, output: str | Path | None = None, *, imports: Sequence[str] = ()) -> Path:
     """Write the policy of a run as ONNX, from obs float32[batch, obs_size] to values float32[batch, num_actions].
 
     The file's path is returned. Before anything is written, onnxruntime and torch are compared on random observations.
@@ -25,15 +25,16 @@ def export_onnx(directory: str | Path, output: str | Path | None = None) -> Path
     Args:
         directory: run directory, with a model.safetensors.
         output: new file to make. None is `model.onnx` in `directory`.
+        imports: modules that may be imported, where the run's environment is "module:id". They are imported.
 
     Raises:
-        ValueError: the directory has no model, the output exists or cannot be written, or the extra fastlander[onnx]
-            is missing.
+        ValueError: the directory has no model, or one that does not fit its environment; the environment needs a module
+            that is not in `imports`; the output exists or cannot be written; or the extra fastlander[onnx] is missing.
         RuntimeError: onnxruntime's values differ from torch's.
     """
     from fastlander.storage.model_file import load_model, model_metadata  # here, so that --help does not wait for torch
 
-    q_network, config = load_model(directory)
+    q_network, config = load_model(directory, imports)
     path = check_new(Path(directory) / ONNX_FILE if output is None else Path(output))
     try:
         import onnxruntime
@@ -79,16 +80,17 @@ def _quiet():
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the ONNX file; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, exit_status, parse
+    from fastlander.arguments import Directory, Imports, exit_status, parse
 
-    def command(directory: Directory, output: str | None = None) -> int:
+    def command(directory: Directory, output: str | None = None, imports: Imports = ()) -> int:
         """Write the policy of a finished run as ONNX, checked with onnxruntime (needs the extra fastlander[onnx]).
 
         Args:
             directory: Run directory, with a model.safetensors.
             output: New file to make. None is model.onnx in the run directory.
+            imports: Python module that the run's environment may import, and so run. May be given several times.
         """
-        print(f"Saved in {export_onnx(directory, output)}")
+        print(f"Saved in {export_onnx(directory, output, imports=imports)}")
         return 0
 
     return exit_status(PROG, lambda: parse(command, argv, PROG, {}))

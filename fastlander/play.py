@@ -17,22 +17,23 @@ def _check_screen() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Show the episodes and print their returns; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, exit_status, parse
+    from fastlander.arguments import Directory, Imports, exit_status, parse
 
-    def command(directory: Directory, episodes: Count = 3, seed: Natural = 0) -> int:
+    def command(directory: Directory, episodes: Count = 3, seed: Natural = 0, imports: Imports = ()) -> int:
         """Show greedy episodes of a finished run in Gymnasium's window, one after the other.
 
         Args:
             directory: Run directory, with a model.safetensors.
             episodes: Number of episodes.
             seed: Seed of the episodes. With the same seed evaluate plays the same ones.
+            imports: Python module that the run's environment may import, and so run. May be given several times.
         """
         check("episodes", Count, episodes)
         check("seed", Natural, seed)
         _check_screen()
         from fastlander.viewing.flight import Flight
 
-        flight = Flight(directory, episodes, seed, "human")
+        flight = Flight(directory, episodes, seed, "human", imports)
         for _ in flight.frames():
             pass
         print("Returns " + ", ".join(f"{score:.1f}" for score in flight.returns))

@@ -23,6 +23,7 @@ def record(
     episodes: int = 1,
     seed: int = 0,
     progress: bool = False,
+    imports: Sequence[str] = (),
 ) -> tuple[Path, list[float]]:
     """Write pictures of greedy episodes of a run: (path of the file or directory, return of each episode).
 
@@ -34,10 +35,12 @@ def record(
         episodes: number of episodes, one after the other.
         seed: of the episodes. With the same seed `fastlander.evaluate` plays the same ones.
         progress: show a bar.
+        imports: modules that may be imported, where the run's environment is "module:id". They are imported.
 
     Raises:
-        ValueError: the directory has no model, its environment cannot be rendered, the output exists or cannot be
-            written, or imageio-ffmpeg is missing for mp4.
+        ValueError: the directory has no model, or one that does not fit its environment; the environment cannot be
+            rendered, or needs a module that is not in `imports`; the output exists or cannot be written; or
+            imageio-ffmpeg is missing for mp4.
     """
     episodes, seed = check("episodes", Count, episodes), check("seed", Natural, seed)
     format = check("format", Format, format)
@@ -45,7 +48,7 @@ def record(
         load_ffmpeg()
     from fastlander.viewing.flight import Flight
 
-    flight = Flight(directory, episodes, seed, "rgb_array")
+    flight = Flight(directory, episodes, seed, "rgb_array", imports)
     name = "frames" if format == "frames" else f"flight.{format}"
     path = check_new(Path(directory) / name if output is None else Path(output))
     write = {"gif": write_gif, "mp4": write_mp4, "frames": write_frames}[format]
@@ -63,11 +66,11 @@ def _with_bar(frames: Iterable[np.ndarray], progress: bool) -> Iterator[np.ndarr
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the pictures; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, exit_status, parse
+    from fastlander.arguments import Directory, Imports, exit_status, parse
 
     def command(
         directory: Directory, output: str | None = None, format: Format = "gif", episodes: Count = 1,
-        seed: Natural = 0,
+        seed: Natural = 0, imports: Imports = (),
     ) -> int:  # fmt: skip
         """Record greedy episodes of a finished run, as Gymnasium's own environment renders them.
 
@@ -77,8 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             format: gif, mp4 (needs the extra fastlander[video]) or frames (a PNG file each).
             episodes: Number of episodes, one after the other.
             seed: Seed of the episodes. With the same seed evaluate plays the same ones.
+            imports: Python module that the run's environment may import, and so run. May be given several times.
         """
-        path, returns = record(directory, output, format=format, episodes=episodes, seed=seed, progress=True)
+        path, returns = record(
+            directory, output, format=format, episodes=episodes, seed=seed, progress=True, imports=imports
+        )
         scores = ", ".join(f"{score:.1f}" for score in returns)
         print(f"Returns {scores}\nSaved in {path}")
         return 0

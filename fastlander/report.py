@@ -9,36 +9,39 @@ from fastlander.storage.files import REPORT_FILE, check_new, write_output
 PROG = "fastlander report"
 
 
-def write_report(directory: str | Path, output: str | Path | None = None) -> Path:
+def write_report(directory: str | Path, output: str | Path | None = None, *, imports: Sequence[str] = ()) -> Path:
     """Write the report of a run as an HTML page; its path.
 
     Args:
         directory: of a run that has ended and whose policy was judged.
         output: new file to make. None is `report.html` in `directory`, which is replaced.
+        imports: modules that may be imported, where the run's environment is "module:id". They are imported.
 
     Raises:
-        ValueError: the directory has no run or no evaluations, or the output exists or cannot be written.
+        ValueError: the directory has no run or no evaluations, or damaged ones; the run's environment needs a module
+            that is not in `imports`; or the output exists or cannot be written.
     """
     from fastlander.viewing.report_page import report_page  # here, so that --help does not wait for torch and numba
 
     directory = Path(directory)
     path = directory / REPORT_FILE if output is None else check_new(Path(output))
-    write_output(path, report_page(directory).encode())
+    write_output(path, report_page(directory, imports).encode())
     return path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, exit_status, parse
+    from fastlander.arguments import Directory, Imports, exit_status, parse
 
-    def command(directory: Directory, output: str | None = None) -> int:
+    def command(directory: Directory, output: str | None = None, imports: Imports = ()) -> int:
         """Write report.html of a finished run: learning curve, returns, and its best, median and worst landing to play.
 
         Args:
             directory: Run directory.
             output: New file to make. None is report.html in the directory, which is replaced.
+            imports: Python module that the run's environment may import, and so run. May be given several times.
         """
-        print(f"Saved in {write_report(directory, output)}")
+        print(f"Saved in {write_report(directory, output, imports=imports)}")
         return 0
 
     return exit_status(PROG, lambda: parse(command, argv, PROG, {}))

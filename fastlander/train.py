@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from fastlander.arguments import exit_status, parse
+from fastlander.arguments import Imports, exit_status, parse
 from fastlander.config import PRESETS, Config, setting_types
 from fastlander.validation import Count, InputError, check
 
@@ -26,7 +26,9 @@ class Arguments:
     seeds: Count | None = None
     """Agents to train at once, with the seeds from --seed on. Prints statistics over the seeds. None is one agent."""
     resume: str | None = None
-    """Directory of a run that stopped early and is to go on. No other setting may be given but --no-progress."""
+    """Directory of a run that stopped early and is to go on. No setting may be given with it but --no-progress."""
+    imports: Imports = ()
+    """Python module to import first, as it registers the environment or a resumed run's env_id names it. May repeat."""
     config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
 
 
@@ -45,7 +47,7 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
     if arguments.resume is not None:
         plain = dataclasses.replace(arguments.config, progress=True)
         if arguments.preset != "default" or arguments.seeds is not None or plain != Config():
-            raise InputError("--resume takes no other setting but --no-progress: the run has its settings")
+            raise InputError("--resume takes no other setting but --no-progress and --import: the run has its settings")
     return arguments
 
 
@@ -61,11 +63,14 @@ def _train(arguments: Arguments) -> int:
     # Importing torch and numba makes a million objects that stay. The garbage collector would search them many times
     # during the imports, and once more at exit: 0.6 s in all.
     gc.disable()
+    from fastlander.environments import import_module
     from fastlander.storage.run_directory import RunFailed
     from fastlander.training.trainer import Trainer  # here, so that --help does not wait for torch and numba
 
     gc.freeze()
     gc.enable()
+    for module in arguments.imports:
+        import_module(module)
     if arguments.seeds is not None:
         status = _train_seeds(arguments.config, arguments.seeds)
         gc.freeze()
@@ -73,7 +78,10 @@ def _train(arguments: Arguments) -> int:
     try:
         progress = arguments.config.progress
         resumed = arguments.resume
-        trainer = Trainer(arguments.config) if resumed is None else Trainer.resume(resumed, progress=progress)
+        if resumed is None:
+            trainer = Trainer(arguments.config)
+        else:
+            trainer = Trainer.resume(resumed, imports=arguments.imports, progress=progress)
         result = trainer.run()
     except RunFailed as error:
         print(f"{PROG}: {error}", file=sys.stderr)

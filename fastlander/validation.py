@@ -2,10 +2,14 @@
 
 import math
 import numbers
+import reprlib
 import types
 import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
+
+LONGEST_QUOTE = 200
+"""Characters of a text from outside that the line of an error shows."""
 
 
 class InputError(ValueError):
@@ -54,8 +58,25 @@ def check(name: str, hint: Any, value: Any) -> Any:
     """
     checked = _accept(hint, value)
     if checked is _REFUSED:
-        raise InputError(f"{name} must be {allowed(hint)}, got {value!r}")
+        raise InputError(f"{name} must be {allowed(hint)}, got {shown(value)}")
     return checked
+
+
+def shown(value: Any) -> str:
+    """`repr(value)` for an error's line, cut where it is long or lists lie deep within each other."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = LONGEST_QUOTE
+    try:
+        return quoted(short.repr(value))
+    except ValueError:  # an integer of more digits than Python prints
+        return "a number of too many digits"
+
+
+def quoted(text: object) -> str:
+    """A text from outside for an error's line: on one line, printable, and not long."""
+    line = "".join(char if char.isprintable() else " " for char in str(text)[: 4 * LONGEST_QUOTE])
+    line = " ".join(line.split())
+    return line if len(line) <= LONGEST_QUOTE else f"{line[:LONGEST_QUOTE]}..."
 
 
 def allowed(hint: Any) -> str:
@@ -90,7 +111,10 @@ def _accept(hint: Any, value: Any) -> Any:
     if origin is tuple:
         return _accept_tuple(args, value)
     if hint in _NUMBERS and isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool):
-        return hint(value)
+        try:
+            return hint(value)
+        except OverflowError:  # an integer that no float holds
+            return _REFUSED
     return value if type(value) is hint else _REFUSED
 
 

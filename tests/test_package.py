@@ -31,7 +31,7 @@ ORDER = [
     ("learner.fused", "matmul plan passes policy update learner"),
     ("learner", "dqn agent"),
     ("evaluation", "evaluation scores episodes candidates judge"),
-    ("storage", "files tables checkpoint model_file run_directory"),
+    ("storage", "reading files tables checkpoint model_file saved_run run_directory"),
     ("viewing", "flight trace page report_page notebook video"),
     ("training", "process clock result progress run_state trainer multi_seed"),
     ("", "sb3 train evaluate report export record play verify warmup cli __main__"),

@@ -3,25 +3,28 @@
 import hashlib
 import io
 import json
+import re
 import shutil
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 
-from fastlander.storage.files import replacing, sync_directory, write_synced
-from fastlander.validation import InputError
+from fastlander.storage.files import reason, replacing, sync_directory, write_synced
+from fastlander.storage.reading import machine_memory, parse_json, parse_npz, read_file, refuse_link
+from fastlander.validation import InputError, quoted
 from fastlander.version import __version__
 
 TENSORS_FILE, ARRAYS_FILE, STATE_FILE = "weights.safetensors", "arrays.npz", "state.json"
-FORMAT = 1
+FORMAT = 2
+"""Format 1 had no checksum of state.json itself. It is still read."""
 KEPT = 2
 """Checkpoints that stay: the newest, and the one before it for the case that the newest gets damaged."""
+LARGEST_RECORD = 10**8  # bytes of state.json
+DEEPEST = 8  # parts of a state within parts
 
 
 def save_checkpoint(directory: Path, step: int, state: dict[str, Any]) -> Path:
@@ -48,6 +51,7 @@ def save_checkpoint(directory: Path, step: int, state: dict[str, Any]) -> Path:
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
         "values": values,
     }
+    record["sha256"][STATE_FILE] = _digest_of(record)
     contents[STATE_FILE] = json.dumps(record).encode()
     path = directory / f"{step:012d}"
     with replacing(path) as temporary:
@@ -65,7 +69,8 @@ def checkpoints(directory: Path) -> list[Path]:
     """The paths of the checkpoints in `directory`, the oldest first."""
     if not directory.is_dir():
         return []
-    return sorted(path for path in directory.iterdir() if path.name.isdigit() and path.is_dir())
+    found = [path for path in directory.iterdir() if re.fullmatch("[0-9]{12,18}", path.name) and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -77,46 +82,62 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     record = _read_record(path / STATE_FILE)
     contents = {}
     for name in (TENSORS_FILE, ARRAYS_FILE):
-        try:
-            contents[name] = (path / name).read_bytes()
-        except OSError as error:
-            raise _refused(path / name, error.strerror or type(error).__name__) from None
+        contents[name] = _read(path / name, machine_memory())
         if hashlib.sha256(contents[name]).hexdigest() != record["sha256"].get(name):
             raise _refused(path / name, "it was truncated or altered: its checksum is another")
     try:
         tensors = safetensors.torch.load(contents[TENSORS_FILE])
-    except safetensors.SafetensorError as error:
-        raise _refused(path / TENSORS_FILE, f"it is no safetensors file: {error}") from None
+    except Exception as error:  # whatever the library raises for foreign bytes, the bytes are to blame
+        raise _refused(path / TENSORS_FILE, f"it is no safetensors file: {quoted(error)}") from None
     try:
-        with np.load(io.BytesIO(contents[ARRAYS_FILE]), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, AttributeError, OSError, zipfile.BadZipFile):
-        raise _refused(path / ARRAYS_FILE, "it is no npz file of plain arrays") from None
+        arrays = parse_npz(contents[ARRAYS_FILE])
+    except ValueError as error:
+        raise _refused(path / ARRAYS_FILE, str(error)) from None
+    flat = {**record["values"], **tensors, **arrays}
     try:
-        return _nest({**record["values"], **tensors, **arrays})
+        if any(name.count("/") > DEEPEST for name in flat):
+            raise TypeError
+        return _nest(flat)
     except (AttributeError, TypeError):
         raise _refused(path / STATE_FILE, "it has a value where others of its names have an inner one") from None
+
+
+def _read(path: Path, most: int) -> bytes:
+    try:
+        refuse_link(path.parent)
+        return read_file(path, most)
+    except OSError as error:
+        raise _refused(path, reason(error)) from None
 
 
 def _read_record(path: Path) -> dict[str, Any]:
     """What state.json holds: format, version, checksums and plain values. ValueError if it is not that."""
     try:
-        record = json.loads(path.read_bytes())
-    except OSError as error:
-        raise _refused(path, error.strerror or type(error).__name__) from None
-    except ValueError:
-        raise _refused(path, "it was truncated or altered: it is no JSON") from None
+        record = parse_json(_read(path, LARGEST_RECORD))
+    except InputError:
+        raise
+    except ValueError as error:
+        raise _refused(path, f"it was truncated or altered: {quoted(error)}") from None
     fields = {"format": int, "sha256": dict, "values": dict}
-    if not isinstance(record, dict) or not all(isinstance(record.get(name), kind) for name, kind in fields.items()):
+    if not isinstance(record, dict) or not all(type(record.get(name)) is kind for name, kind in fields.items()):
         raise _refused(path, "it is no record of a checkpoint")
-    if record["format"] != FORMAT:
-        version = record.get("fastlander_version")
+    if not 1 <= record["format"] <= FORMAT:
+        version = quoted(record.get("fastlander_version"))
         raise _refused(path, f"fastlander {version} wrote it, and this is fastlander {__version__}")
+    own = record["sha256"].get(STATE_FILE)
+    if own != _digest_of(record) and not (own is None and record["format"] == 1):
+        raise _refused(path, "it was truncated or altered: its checksum is another")
     return record
 
 
-def _refused(path: Path, reason: str) -> InputError:
-    return InputError(f"a checkpoint must be as it was written, got {str(path)!r} ({reason})")
+def _digest_of(record: dict[str, Any]) -> str:
+    """The checksum of a record of a checkpoint, over all that it says but this checksum."""
+    others = {name: digest for name, digest in record["sha256"].items() if name != STATE_FILE}
+    return hashlib.sha256(json.dumps({**record, "sha256": others}, sort_keys=True).encode()).hexdigest()
+
+
+def _refused(path: Path, why: str) -> InputError:
+    return InputError(f"a checkpoint must be as it was written, got {str(path)!r} ({why})")
 
 
 def _flatten(state: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

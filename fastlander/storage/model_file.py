@@ -1,16 +1,27 @@
 """A policy on disk: safetensors, with the settings of its run in the metadata. Nothing is ever unpickled."""
 
+import hashlib
+import itertools
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import safetensors
 import safetensors.torch
+import torch
 
 from fastlander.config import Config
+from fastlander.environments import allow_imports, space_sizes
 from fastlander.learner.q_network import QNetwork
-from fastlander.storage.files import MODEL_FILE, write_atomically
-from fastlander.validation import InputError
+from fastlander.storage.files import MODEL_FILE, reason, write_atomically
+from fastlander.storage.reading import opened, parse_json
+from fastlander.validation import InputError, quoted
 from fastlander.version import __version__
+
+LARGEST_MODEL = 2 * 10**9  # bytes
+LARGEST_HEADER = 10**7  # bytes
+DIGEST = "sha256"
+"""Key of the checksum in the metadata. Files of earlier versions have none."""
 
 
 def save_model(directory: str | Path, q_network: QNetwork, config: Config) -> Path:
@@ -21,7 +32,9 @@ def save_model(directory: str | Path, q_network: QNetwork, config: Config) -> Pa
     path = Path(directory) / MODEL_FILE
     # Views of one flat tensor would be saved as shared memory: each is written as a tensor of its own.
     tensors = {name: tensor.detach().cpu().clone() for name, tensor in q_network.state_dict().items()}
-    write_atomically(path, _sorted_header(safetensors.torch.save(tensors, model_metadata(config))))
+    metadata = model_metadata(config)
+    metadata[DIGEST] = _digest(metadata, tensors)
+    write_atomically(path, _sorted_header(safetensors.torch.save(tensors, metadata)))
     return path
 
 
@@ -39,42 +52,107 @@ def _sorted_header(content: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
-def load_model(directory: str | Path) -> tuple[QNetwork, Config]:
+def _digest(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+    """The checksum of all that a model file says, but for this checksum itself."""
+    others = {name: text for name, text in metadata.items() if name != DIGEST}
+    shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    digest = hashlib.sha256(json.dumps([others, shapes], sort_keys=True).encode())
+    for _, tensor in sorted(tensors.items()):
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple[QNetwork, Config]:
     """The network in the model file of a run directory, and the settings of its run.
 
     The settings `WITHOUT_EFFECT` on the result have their defaults, as the file does not hold them. Files of earlier
     versions do.
 
+    Args:
+        directory: of the run.
+        imports: modules that may be imported for the run's environment, as `allow_imports` says. They are imported.
+
     Raises:
-        ValueError: there is no model file, or not one that this package wrote.
+        ValueError: there is no model file, not one that this package wrote, or one whose network does not fit the
+            environment of its run; or the environment needs a module that is not in `imports`.
     """
     path = Path(directory) / MODEL_FILE
-    if not path.is_file():
-        raise InputError(f"directory must be a run directory with a {MODEL_FILE}, got {str(directory)!r}")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path} must be a safetensors file, got one that cannot be read ({error})") from None
+    metadata, tensors = _read(path, directory)
     if "config" not in metadata:
         raise InputError(f"{path} must be a model saved by fastlander, got one without its settings")
     try:
         config = Config.from_json(metadata["config"])
     except InputError as error:
-        version = metadata.get("fastlander_version")
+        version = quoted(metadata.get("fastlander_version"))
         raise InputError(
             f"{path} must have settings that fastlander {__version__} knows, got those of {version} ({error})"
         ) from None
-    try:
-        weights = [tensor for name, tensor in sorted(tensors.items(), key=_layer_number) if name.endswith("weight")]
-        q_network = QNetwork.blank([weights[0].shape[1], *(len(weight) for weight in weights)])
-        q_network.load_state_dict(tensors)
-    except (IndexError, RuntimeError, TypeError, ValueError):
-        raise InputError(f"{path} must hold the layers of a QNetwork, got other tensors") from None
+    sizes = _checked_sizes(path, tensors)
+    if metadata.get(DIGEST) not in (None, _digest(metadata, tensors)) or metadata.keys() - _METADATA:
+        raise InputError(f"{path} must be as it was written, got one that was altered: its checksum is another")
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise InputError(f"{path} must have weights that are finite numbers, got others")
+    allow_imports(config.env_id, imports, path)
+    wanted = space_sizes(config.env_id)
+    if (sizes[0], sizes[-1]) != wanted:
+        raise InputError(
+            f"{path} must have a network from {wanted[0]} observed numbers to {wanted[1]} action values, as "
+            f"{config.env_id} has them, got one from {sizes[0]} to {sizes[-1]}"
+        )
+    q_network = QNetwork.blank(sizes)
+    q_network.load_state_dict(tensors)
     return q_network, config
 
 
-def _layer_number(item: tuple[str, object]) -> int:
-    """The number that a key such as "2.weight" begins with."""
-    return int(item[0].partition(".")[0])
+_METADATA = {"config", "env_id", "fastlander_version", DIGEST, "format"}
+"""Keys that the metadata may have. Other programs add the last one when they write such a file again."""
+
+
+def _read(path: Path, directory: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """The metadata and the tensors of a model file. ValueError if it cannot be read or is none."""
+    try:
+        with opened(path, LARGEST_MODEL) as (file, size):
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            if len(start) < 8 or length > min(LARGEST_HEADER, size - 8):
+                raise ValueError("its header is longer than itself" if length > size - 8 else "its header is too long")
+            header = file.read(length)
+            parsed = parse_json(header)
+            declared = max((_end(tensor) for name, tensor in parsed.items() if name != "__metadata__"), default=0)
+            if declared != size - 8 - length:
+                raise ValueError("it was truncated or extended: its header says another size")
+            content = start + header + file.read(size)
+        return dict(parsed.get("__metadata__") or {}), safetensors.torch.load(content)
+    except FileNotFoundError:
+        raise InputError(f"directory must be a run directory with a {MODEL_FILE}, got {str(directory)!r}") from None
+    except OSError as error:
+        raise InputError(f"{path} must be a safetensors file, got one that cannot be read ({reason(error)})") from None
+    except Exception as error:  # whatever the library raises for foreign bytes, the bytes are to blame
+        raise InputError(f"{path} must be a safetensors file, got one that cannot be read ({quoted(error)})") from None
+
+
+def _end(tensor: dict[str, Any]) -> int:
+    """Where the bytes of a tensor end, by the header."""
+    return int(tensor["data_offsets"][1])
+
+
+def _checked_sizes(path: Path, tensors: Mapping[str, torch.Tensor]) -> list[int]:
+    """The `QNetwork.sizes` of a network with these tensors. ValueError if no network has them."""
+    numbers = range(0, 2 * (len(tensors) // 2), 2)
+    names = [f"{number}.{part}" for number in numbers for part in ("weight", "bias")]
+    if not names or tensors.keys() != set(names):
+        raise _refused(path, ", ".join(sorted(tensors)) or "none")
+    for name in names:
+        if tensors[name].dtype != torch.float32 or tensors[name].dim() != 2 - name.endswith("bias"):
+            raise _refused(path, f"{name} {str(tensors[name].dtype).removeprefix('torch.')}{list(tensors[name].shape)}")
+    weights, biases = ([tensors[f"{number}.{part}"] for number in numbers] for part in ("weight", "bias"))
+    sizes = [weights[0].shape[1], *(len(weight) for weight in weights)]
+    chained = all(before.shape[0] == weight.shape[1] for before, weight in itertools.pairwise(weights))
+    if 0 in sizes or not chained or [len(bias) for bias in biases] != sizes[1:]:
+        shapes = ", ".join(f"{name} {list(tensors[name].shape)}" for name in names)
+        raise _refused(path, f"layers that do not follow from each other: {shapes}")
+    return sizes
+
+
+def _refused(path: Path, got: str) -> InputError:
+    return InputError(f"{path} must hold the layers of a QNetwork, got other tensors ({quoted(got)})")

@@ -2,12 +2,13 @@
 
 import contextlib
 import csv
+import hashlib
+import io
 import os
-import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, BinaryIO, Self
 
 from filelock import FileLock, Timeout
 
@@ -15,7 +16,7 @@ from fastlander.config import Config
 from fastlander.evaluation.evaluation import Judgement
 from fastlander.evaluation.scores import Scores
 from fastlander.learner.q_network import QNetwork
-from fastlander.storage.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from fastlander.storage.checkpoint import checkpoints, save_checkpoint
 from fastlander.storage.files import (
     CHECKPOINT_DIRECTORY,
     CONFIG_FILE,
@@ -25,17 +26,24 @@ from fastlander.storage.files import (
     METRICS_FILE,
     MODEL_FILE,
     REPORT_FILE,
+    RUN_FILES,
+    SETTINGS_FILE,
     TENSORBOARD_DIRECTORY,
+    check_own_files,
+    clear_temporaries,
     fresh_path,
     make_empty_directory,
+    open_to_append,
+    reason,
+    remove,
     remove_empty,
     unwritable_directory,
     write_atomically,
 )
 from fastlander.storage.model_file import save_model
+from fastlander.storage.saved_run import HEADER, beginning, restored_rows
 from fastlander.storage.tables import EPISODE_COLUMNS, EVALUATION_COLUMNS, MetricsRow, evaluation_rows, table
 from fastlander.validation import InputError
-from fastlander.version import __version__
 
 LARGEST_SHARE = 0.03
 """Share of the time that checkpoints may take. After one that took long the next waits longer."""
@@ -55,68 +63,87 @@ class RunDirectory:
     Each file is whole at every moment: metrics.csv grows by whole lines, the others are replaced in one step.
     """
 
-    def __init__(self, path: Path, config: Config, made: list[Path] | None, lock: FileLock, metrics: TextIO) -> None:
+    def __init__(self, path: Path, config: Config, made: list[Path] | None, lock: FileLock, rows: bytes) -> None:
         self.path, self.config = path, config
-        self._made, self._lock, self._metrics = made, lock, metrics
-        self._writer = csv.writer(metrics)
+        self._made, self._lock = made, lock
+        self._kept = False  # whether this run has written anything that is worth keeping
+        write_atomically(path / METRICS_FILE, rows)
+        self._metrics: BinaryIO = open_to_append(path / METRICS_FILE)
+        self._digest = hashlib.sha256(rows)  # of metrics.csv
         self._events = event_writer()(path / TENSORBOARD_DIRECTORY) if config.tensorboard else None
         self._saved_at, self._pause = time.monotonic(), config.checkpoint_interval or 0.0
 
     @classmethod
     def create(cls, config: Config) -> Self:
-        """A directory for a run that begins. ValueError if it holds something already, or cannot be written."""
+        """A directory for a run that begins.
+
+        Raises:
+            ValueError: it holds something already, or cannot be written. Nothing is left there then.
+        """
         directory = config.output_dir
         path = fresh_path(config.env_id, f"seed{config.seed}") if directory is None else Path(directory)
         made = make_empty_directory(path)
-        try:
-            # Mode x fails if the file is there: of two runs that find the directory empty at once, one gets it.
-            with open(path / CONFIG_FILE, "x") as file:
-                file.write(config.to_json() + "\n")
-            (path / CHECKPOINT_DIRECTORY).mkdir()
-            lock = _locked(path)
-            metrics = open(path / METRICS_FILE, "x", newline="")  # noqa: SIM115 (closed by __exit__)
-        except OSError as error:
-            remove_empty(made)
-            raise unwritable_directory(path, error) from None
-        run = cls(path, config, made, lock, metrics)
-        run._begin_metrics()
+        with contextlib.ExitStack() as undo:
+            undo.callback(remove_empty, made)
+            try:
+                # This fails if it is there: of two runs that find the directory empty at once, one gets it.
+                (path / CHECKPOINT_DIRECTORY).mkdir()
+                undo.callback(_remove_files, path)
+                lock = _locked(path)
+                undo.callback(_unlock, lock)
+                write_atomically(path / CHECKPOINT_DIRECTORY / SETTINGS_FILE, beginning(config))
+                write_atomically(path / CONFIG_FILE, config.to_json().encode() + b"\n")
+                run = cls(path, config, made, lock, HEADER)
+            except OSError as error:
+                raise unwritable_directory(path, error) from None
+            undo.pop_all()
         return run
 
     @classmethod
-    def reopen(cls, path: Path, config: Config) -> tuple[Self, dict[str, Any] | None]:
-        """The directory of a run that stopped early, and the newest state that the run saved, None if it saved none.
+    def reopen(cls, path: Path, config: Config, restore: Callable[[dict[str, Any]], None]) -> Self:
+        """The directory of a run that stopped early. Nothing in it is changed if it is refused.
 
-        Rows of metrics.csv that are later than that state are cut off, as the run will write them again.
+        Rows of metrics.csv that are later than the newest checkpoint are cut off, as the run will write them again.
+
+        Args:
+            path: of the directory.
+            config: from its config.json.
+            restore: takes the newest state that the run saved, and raises ValueError if it is not of such a run. It is
+                not called if the run saved none, and so begins again.
 
         Raises:
-            ValueError: another run writes it, it cannot be written, or the checkpoint cannot be used.
+            ValueError: another run writes it, it cannot be written, a file in it is a link, or a file that the run
+                depends on was damaged.
         """
-        try:
-            (path / CHECKPOINT_DIRECTORY).mkdir(exist_ok=True)
-            lock = _locked(path)
+        check_own_files(path)
+        inner = path / CHECKPOINT_DIRECTORY
+        with contextlib.ExitStack() as undo:
             try:
-                state = _newest_state(path / CHECKPOINT_DIRECTORY)
-                if state is not None:
-                    _check_settings(config, state["config"], path)
-                metrics = open(path / METRICS_FILE, "a+", newline="")  # noqa: SIM115 (closed by __exit__)
-                metrics.truncate(state["metrics_bytes"] if state is not None else 0)
-                metrics.seek(0, os.SEEK_END)
-            except BaseException:
-                _unlock(lock)
-                raise
-        except OSError as error:
-            raise unwritable_directory(path, error) from None
-        run = cls(path, config, None, lock, metrics)
-        if state is None:
-            run._begin_metrics()
-            return run, None
-        return run, {name: value for name, value in state.items() if name not in ("config", "metrics_bytes")}
+                if not inner.is_dir():
+                    inner.mkdir()
+                    undo.callback(remove_empty, [inner])
+                lock = _locked(path)
+                undo.callback(_unlock, lock)
+                rows = restored_rows(path, config, restore)
+                clear_temporaries(path, RUN_FILES)
+                clear_temporaries(inner)
+                run = cls(path, config, None, lock, rows)
+            except OSError as error:
+                raise unwritable_directory(path, error) from None
+            undo.pop_all()
+        return run
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        with contextlib.suppress(OSError):  # of a row that did not fit on the disk: `log` has reported it
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is not None and not self._kept:
+            self.discard()
+        self._close()
+
+    def _close(self) -> None:
+        """Close the files and give the lock back. What does not fit on the disk was reported when it was written."""
+        with contextlib.suppress(OSError):
             self._metrics.close()
         if self._events is not None:
             with contextlib.suppress(OSError):
@@ -125,9 +152,14 @@ class RunDirectory:
 
     def log(self, row: MetricsRow) -> None:
         """Append a row to metrics.csv, and to TensorBoard's event files if there are any. NotWritten if that fails."""
+        text = io.StringIO(newline="")
+        csv.writer(text).writerow("" if value is None else value for value in row)
+        line = text.getvalue().encode()
         with self._writing(METRICS_FILE):
-            self._writer.writerow("" if value is None else value for value in row)
+            self._metrics.write(line)
             self._metrics.flush()  # at once, so that a run that is killed leaves every row
+        self._digest.update(line)
+        self._kept = True
         if self._events is not None:
             with self._writing(TENSORBOARD_DIRECTORY):
                 for name, value in row._asdict().items():
@@ -142,17 +174,29 @@ class RunDirectory:
         """Write a checkpoint of this state. OSError if that fails; the earlier checkpoints stay."""
         began = time.monotonic()
         try:
-            record = {**state, "config": self.config.result_settings(), "metrics_bytes": self._metrics.tell()}
+            # The checkpoint counts on these rows, so a power cut must not take them and leave the checkpoint.
+            os.fsync(self._metrics.fileno())
+            record = {**state, "config": self.config.result_settings()}
+            record |= {"metrics_bytes": self._metrics.tell(), "metrics_sha256": self._digest.hexdigest()}
             save_checkpoint(self.path / CHECKPOINT_DIRECTORY, timesteps, record)
+            (self.path / CHECKPOINT_DIRECTORY / SETTINGS_FILE).unlink(missing_ok=True)  # every checkpoint has them
+            self._kept = True
         finally:
             self._saved_at = time.monotonic()
             if self._pause:
                 self._pause = max(self.config.checkpoint_interval, (self._saved_at - began) / LARGEST_SHARE)
 
+    def last_checkpoint(self) -> Path | None:
+        """The path of the newest checkpoint; None if there is none."""
+        saved = checkpoints(self.path / CHECKPOINT_DIRECTORY)
+        return saved[-1] if saved else None
+
     def save_model(self, q_network: QNetwork) -> Path:
         """Write model.safetensors in place of an earlier one; its path. NotWritten if that fails."""
         with self._writing(MODEL_FILE):
-            return save_model(self.path, q_network, self.config)
+            path = save_model(self.path, q_network, self.config)
+        self._kept = True
+        return path
 
     def save_episodes(self, scores: Scores, judgements: Sequence[Judgement], kept: int | None) -> None:
         """Write episodes.csv, and evaluations.csv if there are judgements, in place of earlier ones.
@@ -180,29 +224,18 @@ class RunDirectory:
         try:
             yield
         except OSError as error:
-            line = f"{self.path / name} could not be written ({error.strerror or error})"
-            saved = checkpoints(self.path / CHECKPOINT_DIRECTORY)
-            if saved:
-                line += f"; {saved[-1]} is the last good checkpoint, which --resume goes on from"
+            line = f"{self.path / name} could not be written ({reason(error)})"
+            saved = self.last_checkpoint()
+            if saved is not None:
+                line += f"; {saved} is the last good checkpoint, which --resume goes on from"
             raise NotWritten(line) from None
 
     def discard(self) -> None:
         """Remove everything this run wrote, as it failed before there was anything to keep. A reopened run stays."""
-        self._metrics.close()
-        _unlock(self._lock)
-        if self._made is None:
-            return
-        if self._events is not None:
-            self._events.close()
-            shutil.rmtree(self.path / TENSORBOARD_DIRECTORY, ignore_errors=True)
-        for name in (CONFIG_FILE, METRICS_FILE, MODEL_FILE):
-            (self.path / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / CHECKPOINT_DIRECTORY, ignore_errors=True)
-        remove_empty(self._made)
-
-    def _begin_metrics(self) -> None:
-        self._writer.writerow(MetricsRow._fields)
-        self._metrics.flush()
+        self._close()
+        if self._made is not None:
+            _remove_files(self.path)
+            remove_empty(self._made)
 
 
 def event_writer() -> type:
@@ -212,32 +245,6 @@ def event_writer() -> type:
     except ImportError:
         raise InputError("tensorboard needs a package more: pip install 'fastlander[tensorboard]'") from None
     return SummaryWriter
-
-
-def read_config(path: Path) -> Config:
-    """The settings of the run in a directory. ValueError if there is no run, or one with settings unknown here."""
-    try:
-        text = (path / CONFIG_FILE).read_text()
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"resume must be a run directory with a {CONFIG_FILE}, got {str(path)!r}") from None
-    try:
-        return Config.from_json(text)
-    except InputError as error:
-        line = f"{path / CONFIG_FILE} must have settings that fastlander {__version__} knows, got others ({error})"
-        raise InputError(line) from None
-
-
-def _newest_state(directory: Path) -> dict[str, Any] | None:
-    """The state in the newest checkpoint, None if there is no checkpoint. ValueError if the newest cannot be used."""
-    saved = checkpoints(directory)
-    if not saved:
-        return None
-    try:
-        return load_checkpoint(saved[-1])
-    except InputError as error:
-        if len(saved) == 1:
-            raise
-        raise InputError(f"{error}; without {saved[-1].name} the run goes on from {saved[-2].name}") from None
 
 
 def _locked(path: Path) -> FileLock:
@@ -257,17 +264,7 @@ def _unlock(lock: FileLock) -> None:
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _check_settings(config: Config, saved: dict[str, Any], path: Path) -> None:
-    """ValueError if a checkpoint was made with settings other than those of config.json that decide the result.
-
-    Args:
-        config: from config.json.
-        saved: `Config.result_settings` in the checkpoint.
-        path: of the run directory.
-    """
-    for name, value in config.result_settings().items():
-        if name not in saved or saved[name] != value:
-            raise InputError(
-                f"{path / CONFIG_FILE} must have the settings of its checkpoint, got {name} {value!r} instead of "
-                f"{saved.get(name)!r}"
-            )
+def _remove_files(path: Path) -> None:
+    """Remove every file that a run can have in its directory."""
+    for name in (*RUN_FILES, CHECKPOINT_DIRECTORY, TENSORBOARD_DIRECTORY):
+        remove(path / name)

@@ -1,5 +1,6 @@
 """The tables of a run directory as CSV: metrics.csv, episodes.csv (training), evaluations.csv (greedy episodes)."""
 
+import array
 import csv
 import io
 from collections.abc import Iterable, Sequence
@@ -9,12 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.evaluation.evaluation import Evaluation, Judgement
-from fastlander.validation import InputError
+from fastlander.storage.reading import read_file
+from fastlander.validation import InputError, quoted
 
 EPISODE_COLUMNS = ("timesteps", "score", "playtime")
 EVALUATION_COLUMNS = ("judgement", "timesteps", "kept", "seed", "return", "playtime", "last_reward", "terminated")
-INTEGER_COLUMNS = ("judgement", "timesteps", "kept", "seed", "playtime", "terminated")
+INTEGER_COLUMNS = ("judgement", "timesteps", "episodes", "updates", "kept", "seed", "playtime", "terminated")
 LARGEST_INTEGER = 2**53  # what a float64 can still tell from its neighbours
+LARGEST_NUMBER = 1e100  # the squares of a table's numbers must have a sum that is still a number
+LARGEST_TABLE = 10**9  # bytes, of some ten million episodes
 
 
 class MetricsRow(NamedTuple):
@@ -65,25 +69,37 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
         ValueError: the file cannot be read, lacks a column, or holds something else than numbers.
     """
     try:
-        with open(path, newline="") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-        if not set(columns) <= set(reader.fieldnames or ()):
-            raise KeyError
-        # A cell is None where a row is too short; float refuses that.
-        return {name: np.array([float("nan" if row[name] == "" else row[name]) for row in rows]) for name in columns}
+        text = read_file(path, LARGEST_TABLE).decode()
+        reader = csv.reader(io.StringIO(text, newline=""))
+        header = next(reader, [])
+        places = [header.index(name) for name in columns]
+        read = [array.array("d") for _ in columns]
+        for row in filter(None, reader):  # an empty line is no row
+            if len(row) != len(header):
+                raise ValueError
+            for column, place in zip(read, places, strict=True):
+                column.append(float(row[place] or "nan"))
     except OSError as error:
-        raise InputError(f"{path} must be a table of a run, got none ({error.strerror})") from None
-    except (KeyError, ValueError, TypeError, csv.Error):
+        raise InputError(f"{path} must be a table of a run, got none ({quoted(error.strerror)})") from None
+    except (ValueError, csv.Error):
         raise InputError(f"{path} must have numbers in the columns {', '.join(columns)}, got others") from None
+    return {name: np.array(column, np.float64) for name, column in zip(columns, read, strict=True)}
 
 
 def read_finite_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    """`read_table`, with a ValueError also where a number is not finite or a cell is empty."""
+    """`read_table`, with a ValueError also where a cell is empty or holds a number that a run cannot have written.
+
+    Such numbers are those that are not finite or larger than `LARGEST_NUMBER`, and in `INTEGER_COLUMNS` also those that
+    are negative, no integer, or larger than `LARGEST_INTEGER`.
+    """
     read = read_table(path, columns)
     for name, column in read.items():
         if not np.isfinite(column).all():
             raise InputError(f"{path} must have finite numbers in the column {name}, got others")
+        if (abs(column) > LARGEST_NUMBER).any():
+            raise InputError(f"{path} must have numbers of at most {LARGEST_NUMBER:g} in the column {name}, got larger")
+        if name in INTEGER_COLUMNS and ((column % 1 != 0) | (column < 0) | (column > LARGEST_INTEGER)).any():
+            raise InputError(f"{path} must have integers of at least 0 in the column {name}, got others")
     return read
 
 
@@ -91,19 +107,23 @@ def read_judgements(path: Path) -> tuple[list[Judgement], int]:
     """The judgements of a run in order, and the index of the kept one: the inverse of `evaluation_rows`.
 
     Raises:
-        ValueError: the file is no such table, or no judgement in it was kept.
+        ValueError: the file is no such table, or not one judgement in it was kept.
     """
     columns = read_finite_table(path, EVALUATION_COLUMNS)
-    for name in INTEGER_COLUMNS:
-        if ((columns[name] % 1 != 0) | (columns[name] < 0) | (columns[name] > LARGEST_INTEGER)).any():
-            raise InputError(f"{path} must have integers of at least 0 in the column {name}, got others")
+    for name in ("kept", "terminated"):
+        if (columns[name] > 1).any():
+            raise InputError(f"{path} must have 0 or 1 in the column {name}, got others")
     if not columns["kept"].any():
         raise InputError(f"{path} must have episodes of the policy that was kept, got none")
-    judgements, kept = [], 0
+    judgements: list[Judgement] = []
+    kept: list[int] = []
     for rows in np.split(np.arange(len(columns["kept"])), np.flatnonzero(np.diff(columns["judgement"])) + 1):
         part = {name: column[rows] for name, column in columns.items()}
+        for name in ("timesteps", "kept"):
+            if (part[name] != part[name][0]).any():
+                raise InputError(f"{path} must have one value per judgement in the column {name}, got several")
         if part["kept"][0]:
-            kept = len(judgements)
+            kept.append(len(judgements))
         evaluation = Evaluation(
             returns=part["return"],
             playtimes=part["playtime"].astype(np.int64),
@@ -112,4 +132,6 @@ def read_judgements(path: Path) -> tuple[list[Judgement], int]:
             seeds=part["seed"].astype(np.int64),
         )
         judgements.append(Judgement(int(part["timesteps"][0]), evaluation))
-    return judgements, kept
+    if len(kept) > 1:
+        raise InputError(f"{path} must have one judgement that was kept, got {len(kept)}")
+    return judgements, kept[0]

@@ -3,17 +3,18 @@
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from fastlander.config import Config
-from fastlander.environments import make_vec_env
+from fastlander.environments import make_vec_env, module_of
 from fastlander.experience.collector import Finished
 from fastlander.learner.dqn import DQN
 from fastlander.learner.schedules import learning_rate_at
-from fastlander.storage.run_directory import RunDirectory, RunFailed, event_writer, read_config
+from fastlander.storage.run_directory import RunDirectory, RunFailed, event_writer
+from fastlander.storage.saved_run import read_config
 from fastlander.training.process import interrupts, one_torch_thread
 from fastlander.training.result import Result
 from fastlander.training.run_state import Run
@@ -56,20 +57,22 @@ class Trainer:
         self._resumed: Path | None = None
 
     @classmethod
-    def resume(cls, directory: str | Path, **changes: Any) -> Self:
+    def resume(cls, directory: str | Path, *, imports: Sequence[str] = (), **changes: Any) -> Self:
         """A trainer that goes on with the run in `directory`, from its newest checkpoint or else from the beginning.
 
         The outcome is that of a run without a break. On the Box2D backends, whose state cannot be saved, the run goes
         on with new episodes.
 
         Args:
-            directory: of a run that was broken off.
+            directory: of a run that was broken off. This is where the run writes, wherever it was made.
+            imports: modules that may be imported, where the run's environment is "module:id". They are imported.
             **changes: `progress`, which changes no result.
 
         Raises:
-            ValueError: no run directory.
+            ValueError: no run directory, or one that needs a module that is not in `imports`.
         """
-        trainer = cls(replace(read_config(Path(directory)), **changes))
+        config = read_config(Path(directory), imports)
+        trainer = cls(replace(config, output_dir=str(directory), **changes))
         trainer._resumed = Path(directory)
         return trainer
 
@@ -97,12 +100,10 @@ class Trainer:
             run = Run(config, env, self._make_dqn, processors)
             stack.enter_context(contextlib.closing(run))
             if self._resumed is None:
-                directory, state = RunDirectory.create(config), None
+                directory = RunDirectory.create(config)
             else:
-                directory, state = RunDirectory.reopen(self._resumed, config)
+                directory = RunDirectory.reopen(self._resumed, config, run.set_state)
             stack.enter_context(directory)
-            if state is not None:
-                run.set_state(state)
             stack.enter_context(run.display)
             if interrupted is None:
                 interrupted = stack.enter_context(interrupts())
@@ -162,7 +163,8 @@ def save_checkpoint(run: Run, directory: RunDirectory) -> None:
     try:
         directory.save_checkpoint(run.timesteps, run.get_state())
     except OSError as error:
-        run.display.warn(f"checkpoint not written ({error.strerror or error}); the one before stays")
+        before = "the one before stays" if directory.last_checkpoint() else "there is none yet"
+        run.display.warn(f"checkpoint not written ({error.strerror or error}); {before}")
 
 
 def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: bool) -> Result:
@@ -180,7 +182,7 @@ def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: bool) -
     directory.save_model(agent.q_net)
     directory.save_episodes(run.scores, run.judge.judgements, run.judge.kept)
     if run.judge.judgements:
-        directory.save_report(report_page(directory.path))
+        directory.save_report(report_page(directory.path, module_of(run.config.env_id)))
     return Result(
         agent=agent,
         solved=solved,

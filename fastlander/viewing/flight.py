@@ -3,7 +3,7 @@
 The native lander equals Gymnasium's to the bit. So a flight from the seed of a judged episode is that episode.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,7 +14,7 @@ import numpy as np
 from fastlander.environments import find_spec
 from fastlander.storage.model_file import load_model
 from fastlander.streams import draw_seeds
-from fastlander.validation import InputError
+from fastlander.validation import InputError, quoted
 
 LONGEST = 10_000  # steps after which a flight stops, in an environment that never ends an episode
 
@@ -54,20 +54,28 @@ class Flight:
         episodes: number of flights.
         seed: of the episodes, as for `evaluate`.
         render_mode: rgb_array gives frames, human opens Gymnasium's window.
+        imports: modules that may be imported for the run's environment.
 
     Raises:
-        ValueError: the directory has no model, or its environment cannot be rendered.
+        ValueError: the directory has no model that fits its environment, or the environment cannot be rendered or needs
+            a module that is not in `imports`.
     """
 
     def __init__(
-        self, directory: str | Path, episodes: int, seed: int, render_mode: Literal["rgb_array", "human"]
+        self,
+        directory: str | Path,
+        episodes: int,
+        seed: int,
+        render_mode: Literal["rgb_array", "human"],
+        imports: Sequence[str] = (),
     ) -> None:
-        self._q_network, config = load_model(directory)
+        self._q_network, config = load_model(directory, imports)
         spec = find_spec(config.env_id)
         try:
             self.env = gym.make(spec.id, render_mode=render_mode)
-        except gym.error.Error as error:
-            raise InputError(f"directory must be of an environment that renders, got {spec.id!r} ({error})") from None
+        except (gym.error.Error, ImportError, TypeError) as error:  # TypeError: it takes no render_mode
+            got = f"{spec.id!r} ({quoted(error)})"
+            raise InputError(f"directory must be of an environment that renders, got {got}") from None
         self.seeds = draw_seeds(np.random.default_rng(seed), episodes)
         self.frames_per_second = int(self.env.metadata.get("render_fps") or 30)
         self.returns: list[float] = []

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlander.config import LANDER_ID
 from fastlander.storage.model_file import load_model
-from fastlander.validation import Count, InputError, Natural, check
+from fastlander.validation import Count, InputError, Natural, check, quoted
 from fastlander.viewing.page import build_page
 from fastlander.viewing.trace import trace_flight
 
@@ -69,7 +69,7 @@ def replay(policy: Any, seed: int = 0) -> CellOutput:
         seed: of the episode.
 
     Raises:
-        ValueError: `policy` is none of these, or is not for LunarLander.
+        ValueError: `policy` is none of these, or is not for LunarLander, or its weights are no finite numbers.
     """
     seed = check("seed", Natural, seed)
     greedy = _greedy(policy)
@@ -104,8 +104,13 @@ def _greedy(policy: Any) -> Callable[[np.ndarray], np.ndarray]:
             return network(torch.from_numpy(obs).to(device)).argmax(dim=1).cpu().numpy()
 
     try:
-        greedy(np.zeros((1, 8), np.float32))
+        with torch.no_grad():
+            values = network(torch.zeros((1, 8), dtype=torch.float32, device=device))
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"policy must be a network of 8 inputs, got one that takes others ({reason})") from None
+        raise InputError(f"policy must be a network of 8 inputs, got one that takes others ({quoted(error)})") from None
+    shape = tuple(getattr(values, "shape", ()))
+    if shape != (1, 4):
+        raise InputError(f"policy must be a network of 4 action values, got one that gives {list(shape)} for one input")
+    if not all(weights.isfinite().all() for weights in network.parameters()) or not values.isfinite().all():
+        raise InputError("policy must be a network of finite weights, got one with others")
     return greedy

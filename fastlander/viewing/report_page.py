@@ -1,6 +1,7 @@
 """The report of a run as one self-contained page: figures, landings, learning curve, returns, settings."""
 
 import json
+import os
 import platform
 from collections.abc import Sequence
 from contextlib import closing
@@ -30,17 +31,19 @@ FEWEST_EPISODES = 10  # in a running mean that is drawn
 LOWEST_SHOWN = 2  # percentile of the training scores at the lower edge of the learning curve
 
 
-def report_page(directory: Path) -> str:
+def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
     """The HTML of the report of a run.
 
     Args:
         directory: of a run that has ended and whose policy was judged.
+        imports: modules that may be imported for the run's environment.
 
     Raises:
-        ValueError: the directory has no model, no evaluations, or a table that is damaged.
+        ValueError: the directory has no model, no evaluations, or a table that is damaged; or the environment needs a
+            module that is not in `imports`.
     """
-    q_network, config = load_model(directory)
-    if not (directory / EVALUATIONS_FILE).is_file():
+    q_network, config = load_model(directory, imports)
+    if not os.path.lexists(directory / EVALUATIONS_FILE):
         raise InputError(
             f"directory must be of a run with evaluations ({EVALUATIONS_FILE}), got {str(directory)!r}: "
             "its policy was never judged"
