@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,31 @@ def test_the_lander_is_made_of_kernels_physics_and_five_files():
     assert {name for name in files - physics if not name.startswith("kernels.")} == {
         f"lander.{name}" for name in ("exchange", "game", "pcg64", "step", "variant")
     }
+
+
+@pytest.mark.parametrize(
+    ("kernel", "files"),
+    [
+        ("learner.fused.update", "experience.transition lander.symmetry learner.adam matmul passes plan update"),
+        ("learner.fused.choose", "matmul passes plan choose"),
+        ("learner.adam", "learner.adam"),
+        ("experience.fold", "experience.fold"),
+        ("experience.sampling", "experience.sampling"),
+    ],
+)
+def test_the_learner_s_kernels_are_made_of_few_files(kernel, files):
+    """Settings, checks, states and classes are not among them, nor is the physics."""
+    found = names(kernel_cache.source_files(PACKAGE.joinpath(*kernel.split(".")).with_suffix(".py")))
+    expected = {name if "." in name else f"learner.fused.{name}" for name in files.split()}
+    assert {name for name in found if not name.startswith("kernels.")} == expected
+
+
+def test_every_kernel_stands_in_a_file_of_kernels():
+    """A file with kernels imports no file with settings or states: an edit there would compile the kernels anew."""
+    for path in PACKAGE.rglob("*.py"):
+        if re.search(r"^@(uncounted_)?kernel$", path.read_text(), re.M):
+            found = names(kernel_cache.source_files(path))
+            assert not found & {"config", "states", "validation", "environments", "learner.q_network"}, path
 
 
 def test_a_folder_stands_for_all_its_files(tmp_path):
