@@ -8,8 +8,8 @@ from fastlander.kernels.xoshiro import next_below
 def sample_rows(state, first, count, fields, batch):
     """Draw rows uniformly with replacement from `count` slots of a ring, from slot `first` on.
 
-    state: uint64[4], the random stream. fields, batch: for each field uint8[maxlen, bytes] and uint8[B, bytes]: bytes, so
-    that one kernel serves every dtype and shape.
+    state: uint64[4], the random stream. fields, batch: uint8[maxlen, bytes] and uint8[B, bytes] for each field. As rows
+    are copied byte by byte, one kernel serves every dtype and shape.
     """
     maxlen = len(fields[0])
     for row in range(len(batch[0])):
