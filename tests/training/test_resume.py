@@ -229,7 +229,7 @@ def test_resume_takes_no_other_setting(broken, capsys, flags):
 
 def test_two_runs_cannot_write_one_directory(broken, in_tmp, capsys):
     config = Config(**SHORT, output_dir="run")
-    directory, _ = RunDirectory.reopen(in_tmp / "run", config)
+    directory = RunDirectory.reopen(in_tmp / "run", config, lambda state: None)
     with directory:
         assert train.main(["--resume", "run"]) == 2
         assert "output_dir must not be written by two runs, got 'run', which is in use" in capsys.readouterr().err
@@ -293,7 +293,7 @@ def test_the_command_says_that_the_disk_is_full(in_tmp, monkeypatch, capsys):
     assert line.count("\n") == 1
 
 
-DATA = pathlib.Path(__file__).parent / "data"
+DATA = pathlib.Path(__file__).parents[1] / "data"
 """Two runs of an earlier version: data/README.md."""
 
 
