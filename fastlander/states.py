@@ -141,7 +141,8 @@ class NumPyStream(NamedTuple):
             generator.state = value
         except (TypeError, ValueError, KeyError, OverflowError):
             return False
-        return generator.state == value and bool(value["state"]["inc"] % 2)
+        fits = value["has_uint32"] in (0, 1) and 0 <= value["uinteger"] < 2**32 and value["state"]["inc"] % 2 == 1
+        return generator.state == value and fits
 
 
 def check_state(what: str, state: Any, form: Form) -> None:

@@ -103,7 +103,7 @@ def test_every_name_in_the_prose_exists(path):
 
 def test_every_test_that_contributing_names_exists():
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    named = re.findall(r"`(tests/\w+\.py)::(\w+?)(_\.\.\.\w*)?`", text)
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+?)(_\.\.\.\w*)?`", text)
     assert len(named) >= 9
     for path, name, _ in named:
         assert f"def {name}" in (ROOT / path).read_text(), f"{path}::{name}"

@@ -21,7 +21,10 @@ ORDER = [
         "constants bodies vector_math state collide_edge contact broad_phase revolute_joint contact_solver island "
         "contact_constraint island_general island_lanes distance time_of_impact world",
     ),
-    ("lander", "symmetry registration variant exchange pcg64 game step interface frames stepper vector_env parity"),
+    (
+        "lander",
+        "symmetry registration variant exchange pcg64 game step interface saved_state frames stepper vector_env parity",
+    ),
     ("", "environments"),
     ("experience", "replay_buffer n_step collector"),
     ("learner", "interface q_network flat_adam equations mirror exploration schedules torch_learner"),

@@ -223,7 +223,7 @@ class ReplayBuffer(Sequence):
         added = state.get("added") if isinstance(state, Mapping) else None
         rows = min(added, self._maxlen) if Whole().takes(added, {}) else 0
         arrays = {f"arrays.{name}": Array(dtype, (rows, *shape)) for name, (dtype, shape) in self._fields.items()}
-        return {**arrays, "added": Whole(), "random_state": KernelStream()}
+        return {"added": Whole(), **arrays, "random_state": KernelStream()}
 
     def _fit_batch(self, batch_size: int) -> None:
         if not self._batch or len(self._batch[0]) != batch_size:

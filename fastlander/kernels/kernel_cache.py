@@ -135,5 +135,5 @@ class KernelCache(FunctionCache):
         self._cache_file = IndexDataCacheFile(folder, name, f"{code} llvmlite {llvmlite.__version__}")
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        """Numba's key without the hashes of bytecode and closure: the digest covers the source of both."""
+        """Numba's key without its hash of the bytecode, which a docstring can change. The digest covers the code."""
         return sig, codegen.magic_tuple()

@@ -13,6 +13,7 @@ from fastlander.validation import Count, InputError, check
 
 MAX_EPISODE_STEPS = 1000
 _NO_LIMIT = 2**31 - 2  # as many steps as the int32 row ELAPSED can count
+SEED_DIGITS = 1000  # of a seed: saved states hold seeds as text, and long text takes long to read
 
 
 def checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
@@ -91,12 +92,19 @@ def final_infos(obs: np.ndarray, ended: np.ndarray) -> dict[str, Any]:
     return {"final_obs": final, "_final_obs": ended.copy(), "final_info": {}, "_final_info": ended.copy()}
 
 
+_TOO_LARGE = 10**SEED_DIGITS
+
+
 def natural(seed: Any) -> int:
-    """A seed as a Python int. ValueError if it is no natural number."""
+    """A seed as a Python int. ValueError if it is no natural number, or too large for a saved state."""
     try:
         number = operator.index(seed)
     except TypeError:
         raise InputError(f"seed must be a natural number, got {seed!r}") from None
     if number < 0:
         raise InputError(f"seed must be a natural number, got {number}")
+    if number >= _TOO_LARGE:
+        raise InputError(
+            f"seed must be a natural number of at most {SEED_DIGITS} digits, got one of {number.bit_length()} bits"
+        )
     return number

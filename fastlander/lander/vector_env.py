@@ -20,6 +20,7 @@ from fastlander.lander.interface import (
     seed_list,
 )
 from fastlander.lander.pcg64 import generator, start_stream
+from fastlander.lander.saved_state import checked_state, settings_of
 from fastlander.lander.stepper import Stepper
 from fastlander.validation import Count, InputError, check
 
@@ -140,9 +141,9 @@ class LunarLanderVectorEnv(VectorEnv):
             if not self._ready and not mask.all():
                 raise InputError("reset must be called for all landers before it is called with a reset_mask")
         self._seed(seeds, mask)
+        self._stepper.step(mask, mask)
         self._ready = True
         self._ended = self._ended & ~mask
-        self._stepper.step(mask, mask)
         return self._stepper.exchange.obs.copy(), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -223,29 +224,20 @@ class LunarLanderVectorEnv(VectorEnv):
             "ended": self._ended.copy(),
             "ready": np.array(self._ready),
             "seeds": np.array([str(s) for s in self._seeds or []], dtype=np.str_),
+            **settings_of(self._stepper.variant, self.autoreset_mode),
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a state that `get_state` gave, here or in an environment made with the same arguments.
 
         Raises:
-            ValueError: it is not such a state, or it has another number of landers.
+            ValueError: it is not such a state, or it is of other settings or another number of landers. Then nothing
+                changes.
         """
         self._check_open()
-        now = self.get_state()
-        for name, value in now.items():
-            if name not in state:
-                raise InputError(f"state must have {', '.join(now)}, got {', '.join(map(str, state))}")
-            got = np.asarray(state[name])
-            if name != "seeds" and (got.shape != value.shape or got.dtype != value.dtype):
-                raise InputError(
-                    f"state[{name!r}] must be {value.dtype}{list(value.shape)} (num_envs {self.num_envs}), "
-                    f"got {got.dtype}{list(got.shape)}"
-                )
-        self._stepper.memory[:], self._stepper.exchange.obs[:] = state["memory"], state["obs"]
-        self._ended = np.array(state["ended"])
-        self._ready = bool(state["ready"])
-        self._seeds = [int(s) for s in state["seeds"]] or None
+        saved = checked_state(state, self.num_envs, self._stepper.variant, self.autoreset_mode)
+        self._stepper.memory[:], self._stepper.exchange.obs[:] = saved.memory, saved.obs
+        self._ended, self._ready, self._seeds = saved.ended, saved.ready, saved.seeds
 
     def __getstate__(self) -> dict[str, Any]:
         return {"arguments": self._arguments, "state": self.get_state(), "spec": self.spec}

@@ -192,7 +192,7 @@ def test_what_makes_small_kernels_compile_anew(copy):
     assert small_kernels() == "11 0\n"
     edit(copy / "physics" / "bodies.py", '"""The', '"""Another line.\n\nThe')
     edit(copy / "lander" / "step.py", "@inlined", "# A comment that moves\n# what comes after it.\n\n\n@inlined")
-    edit(copy / "lander" / "small.py", "@kernel", "# And one here.\n@kernel")
+    edit(copy / "lander" / "small.py", "def fill(members):", "def fill(members):\n    'Its first docstring.'\n")
     assert small_kernels() == "11 0\n"
     edit(copy / "physics" / "bodies.py", "NUM_EDGES = 11", "NUM_EDGES = 12")
     assert small_kernels() == "12 3\n"
