@@ -195,7 +195,7 @@ class Config:
         except (
             ValueError,
             RecursionError,
-        ) as error:  # also for numbers of too many digits, and lists in lists in lists
+        ) as error:  # also where numbers or nests of lists are too long
             got = f"text that is not JSON ({quoted(error)})"
             raise InputError(f"settings must be a JSON object, got {got}") from None
         if not isinstance(record, dict):

@@ -45,19 +45,21 @@ class Array(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """A torch tensor float32[size]."""
+    """A torch tensor float32[size]. Weights of a run that diverged are not `finite`."""
 
     size: int
+    finite: bool = False
 
     def __str__(self) -> str:
-        return f"tensor float32[{self.size}]"
+        return f"tensor float32[{self.size}]{' that is finite' * self.finite}"
 
     def takes(self, value: Any, sizes: dict[str, int]) -> bool:
         """Whether `value` is such a tensor."""
-        return getattr(value, "layout", None) is not None and (str(value.dtype), tuple(value.shape)) == (
-            "torch.float32",
-            (self.size,),
-        )
+        if getattr(value, "layout", None) is None:
+            return False
+        if (str(value.dtype), tuple(value.shape)) != ("torch.float32", (self.size,)):
+            return False
+        return not self.finite or bool(value.isfinite().all())
 
 
 class Whole(NamedTuple):
@@ -186,6 +188,7 @@ def _words(value: Any) -> str:
         span = f" from {value.min()} to {value.max()}" if value.size and value.dtype.kind in "iuf" and finite else ""
         return _array_words(value.dtype, value.shape) + (span if finite else " that is not finite")
     if hasattr(value, "layout"):
-        return f"tensor {str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+        finite = "" if value.isfinite().all() else " that is not finite"
+        return f"tensor {str(value.dtype).removeprefix('torch.')}{list(value.shape)}{finite}"
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}..."

@@ -196,7 +196,10 @@ class Judge:
             }
         if kept is not None:
             judgements = np.size(state.get("episodes", ()))
-            form |= {"kept": Whole(high=judgements - 1), "best_parameters": Weights(len(self.dqn.q_network.flat))}
+            form |= {
+                "kept": Whole(high=judgements - 1),
+                "best_parameters": Weights(len(self.dqn.q_network.flat), finite=True),
+            }
         return form
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from fastlander.storage.files import reason, replacing, sync_directory, write_synced
+from fastlander.storage.files import clear_temporaries, reason, replacing, sync_directory, write_synced
 from fastlander.storage.reading import machine_memory, parse_json, parse_npz, read_file, refuse_link
 from fastlander.validation import InputError, quoted
 from fastlander.version import __version__
@@ -60,6 +60,7 @@ def save_checkpoint(directory: Path, step: int, state: dict[str, Any]) -> Path:
             write_synced(temporary / name, content)
         shutil.rmtree(path, ignore_errors=True)  # of the same step: a finished run that is resumed saves it again
     sync_directory(directory)
+    clear_temporaries(directory)  # of this run, before it was killed and resumed
     for old in checkpoints(directory)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
     return path

@@ -107,7 +107,7 @@ def check_own_files(directory: Path) -> None:
         _check_own(parent, stat.S_ISDIR, "a directory")
         for folder, directories, files in os.walk(parent):
             for name in [*directories, *files]:
-                _check_own(Path(folder, name), lambda mode: not stat.S_ISLNK(mode), "no link")
+                _check_own(Path(folder, name), lambda mode: not stat.S_ISLNK(mode), "a file or directory")
 
 
 def _check_own(path: Path, fits: Callable[[int], bool], what: str) -> None:
@@ -116,8 +116,8 @@ def _check_own(path: Path, fits: Callable[[int], bool], what: str) -> None:
     except (OSError, ValueError):  # what is not there will be made
         return
     if not fits(mode):
-        link = "; links are not followed" if stat.S_ISLNK(mode) else ""
-        raise InputError(f"{str(path)!r} must be {what} of the run itself, got another thing{link}")
+        got = "a link, which is not followed" if stat.S_ISLNK(mode) else "another thing"
+        raise InputError(f"{path} must be {what} of the run itself, got {got}")
 
 
 @contextlib.contextmanager

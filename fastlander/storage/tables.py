@@ -96,10 +96,10 @@ def read_finite_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarra
     for name, column in read.items():
         if not np.isfinite(column).all():
             raise InputError(f"{path} must have finite numbers in the column {name}, got others")
-        if (abs(column) > LARGEST_NUMBER).any():
-            raise InputError(f"{path} must have numbers of at most {LARGEST_NUMBER:g} in the column {name}, got larger")
         if name in INTEGER_COLUMNS and ((column % 1 != 0) | (column < 0) | (column > LARGEST_INTEGER)).any():
             raise InputError(f"{path} must have integers of at least 0 in the column {name}, got others")
+        if (abs(column) > LARGEST_NUMBER).any():
+            raise InputError(f"{path} must have numbers of at most {LARGEST_NUMBER:g} in the column {name}, got larger")
     return read
 
 

@@ -162,7 +162,7 @@ class Run:
             "logged_at": Whole(),
             "seconds": Real(0, 1e12),
             "solved": Flag() if state.get("solved") is not None else None,
-            "last_good": Weights(len(self.last_good)),
+            "last_good": Weights(len(self.last_good), finite=True),
         }
         parts = [*PARTS, *(["env", "collector"] if hasattr(self.env, "get_state") else [])]
         for name in parts:

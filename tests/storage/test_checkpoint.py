@@ -161,6 +161,13 @@ def with_checksum(path, name, content):
     (path / name).write_bytes(content)
     record = json.loads((path / "state.json").read_text())
     record["sha256"][name] = hashlib.sha256(content).hexdigest()
+    rewrite(path, record)
+
+
+def rewrite(path, record):
+    """Write the state.json of a checkpoint anew, with the checksum that belongs to it."""
+    record["sha256"].pop("state.json", None)
+    record["sha256"]["state.json"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
     (path / "state.json").write_text(json.dumps(record))
 
 
@@ -168,7 +175,7 @@ def with_checksum(path, name, content):
 def test_a_pickle_with_the_right_checksum_is_not_unpickled_either(tmp_path, content):
     path = save_checkpoint(tmp_path, 3, a_state())
     with_checksum(path, "arrays.npz", content)
-    with pytest.raises(ValueError, match=r"arrays\.npz' \(it is no npz file of plain arrays\)"):
+    with pytest.raises(ValueError, match=r"arrays\.npz' \(it is no npz file of plain arrays: "):
         load_checkpoint(path)
     assert not Trap.sprung
 

@@ -9,12 +9,15 @@ import pytest
 
 from fastlander.storage.files import (
     check_new,
+    clear_temporaries,
     fresh_path,
     make_empty_directory,
+    open_to_append,
     remove_empty,
     replacing,
     write_atomically,
     write_output,
+    write_synced,
 )
 
 
@@ -50,14 +53,73 @@ def test_a_block_that_fails_leaves_nothing_whatever_it_made(tmp_path):
         assert os.listdir(tmp_path) == []
 
 
-def test_what_a_killed_process_left_is_in_nobody_s_way(tmp_path):
-    (tmp_path / ".frames.tmp").mkdir()
-    (tmp_path / ".frames.tmp" / "000000.png").write_text("of then")
+def test_what_a_killed_process_left_is_removed_when_the_same_is_written_again(tmp_path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("mine")
+    left = [".frames.tmp", ".frames.0123456789abcdef.tmp"]  # of an earlier version, and of this one
+    for name in left:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "000000.png").write_text("of then")
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".frames.1111111111111111.tmp").symlink_to(precious)
+    os.utime(tmp_path / ".frames.1111111111111111.tmp", (0, 0), follow_symlinks=False)
+    others = [".frames.tmp.gif", ".frames.xyz", ".other.0123456789abcdef.tmp", "frames.tmp"]  # of other things
+    for name in others:
+        (tmp_path / name).write_text("mine")
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".frames.2222222222222222.tmp").write_text("of a process that writes it now")
     with replacing(tmp_path / "frames") as temporary:
         temporary.mkdir()
         (temporary / "000001.png").write_text("of now")
-    assert os.listdir(tmp_path) == ["frames"]
+    assert sorted(os.listdir(tmp_path)) == sorted(["frames", "precious", ".frames.2222222222222222.tmp", *others])
     assert os.listdir(tmp_path / "frames") == ["000001.png"]
+    assert os.listdir(precious) == ["file"]
+    clear_temporaries(tmp_path, ["frames", "other"])
+    assert sorted(os.listdir(tmp_path)) == sorted(
+        ["frames", "precious", *[name for name in others if "other" not in name]]
+    )
+    clear_temporaries(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".frames.xyz", "frames", "frames.tmp", "precious"]
+
+
+def test_no_temporary_name_can_be_foreseen_and_none_is_written_through(tmp_path):
+    (tmp_path / "victim").write_text("precious")
+    names = set()
+    for _ in range(20):
+        with replacing(tmp_path / "report.html") as temporary:
+            names.add(temporary.name)
+            temporary.symlink_to(tmp_path / "victim")
+            with pytest.raises(FileExistsError):
+                write_synced(temporary, b"page")
+            temporary.unlink()
+            write_synced(temporary, b"page")
+    assert len(names) == 20
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert sorted(os.listdir(tmp_path)) == ["report.html", "victim"]
+
+
+def test_a_name_as_long_as_names_can_be(tmp_path):
+    path = tmp_path / ("x" * 250 + ".gif")
+    write_output(path, b"frames")
+    assert os.listdir(tmp_path) == [path.name]
+    with pytest.raises(ValueError, match="output must be writable, got .*File name too long") as caught:
+        write_output(tmp_path / ("x" * 256), b"frames")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("target", ["victim", "nowhere", "."])
+def test_a_link_in_the_place_of_an_output_is_refused_and_not_followed(tmp_path, target):
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "page.html").symlink_to(tmp_path / target)
+    with pytest.raises(ValueError, match=r"output must be writable, got .*page\.html' \(it is a link"):
+        write_output(tmp_path / "page.html", b"page")
+    with pytest.raises(ValueError, match="output must be a new file, got .*, which exists"):
+        check_new(tmp_path / "page.html")
+    with pytest.raises(OSError, match="symbolic links"):
+        open_to_append(tmp_path / "page.html")
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert sorted(os.listdir(tmp_path)) == ["page.html", "victim"]
 
 
 @pytest.mark.parametrize("name", ["flight.mp4", "flight.gif", "frames", "v1.2.onnx"])
@@ -103,3 +165,6 @@ def test_the_directories_that_were_made_are_removed_up_to_one_in_use(tmp_path):
         make_empty_directory(tmp_path / "a")
     with pytest.raises(ValueError, match=r"output_dir must be writable, got .*notes/x/y' \(Not a directory\)"):
         make_empty_directory(tmp_path / "a" / "notes" / "x" / "y")
+    with pytest.raises(ValueError, match=r"output_dir must be writable, got .* \(embedded null byte\)"):
+        make_empty_directory(tmp_path / "b\0" / "c")
+    assert os.listdir(tmp_path) == ["a"]

@@ -18,7 +18,7 @@ from fastlander.report import write_report
 from fastlander.storage.model_file import load_model, save_model
 
 SHORT = {"num_envs": 4, "total_timesteps": 1_500, "eval_episodes": 3, "learning_starts": 500, "hidden_sizes": (16,)}
-OLD = pathlib.Path(__file__).parent / "data" / "alone"
+OLD = pathlib.Path(__file__).parents[1] / "data" / "alone"
 """Of an earlier version, whose metadata holds every setting: data/README.md."""
 
 
@@ -59,7 +59,7 @@ def test_a_network_and_its_settings_come_back(tmp_path):
     assert settings == Config(hidden_sizes=(24, 9), seed=5, eval_gate=-3.5)
     metadata = metadata_of(tmp_path)
     assert json.loads(metadata["config"]) == config.result_settings()
-    assert sorted(metadata) == ["config", "env_id", "fastlander_version"]
+    assert sorted(metadata) == ["config", "env_id", "fastlander_version", "sha256"]
 
 
 def test_a_file_of_an_earlier_version_serves_every_command(tmp_path):

@@ -229,7 +229,7 @@ def test_resume_takes_no_other_setting(broken, capsys, flags):
 
 def test_two_runs_cannot_write_one_directory(broken, in_tmp, capsys):
     config = Config(**SHORT, output_dir="run")
-    directory, _ = RunDirectory.reopen(in_tmp / "run", config)
+    directory = RunDirectory.reopen(in_tmp / "run", config, lambda state: None)
     with directory:
         assert train.main(["--resume", "run"]) == 2
         assert "output_dir must not be written by two runs, got 'run', which is in use" in capsys.readouterr().err
