@@ -27,12 +27,16 @@ class Diverged(RunFailed):
 
 
 def steps(run: Run) -> Iterator[Finished]:
-    """Deep Q-learning (Mnih et al. 2015), a vector step at a time, for ever: the episodes that each step ended."""
+    """Deep Q-learning (Mnih et al. 2015): act, step, store, learn, for ever. Gives the episodes that each step ended.
+
+    The updates that one vector step earned are made beside the next one: while the environments step, nothing else
+    needs the network or the buffer.
+    """
     dqn, collector, buffer = run.dqn, run.collector, run.buffer
     while True:
         action = dqn.act(collector.obs, run.epsilons())
         dqn.learning_rate = learning_rate_at(run.config, run.timesteps)
-        with dqn.learning(buffer, run.updates_due()):  # from what is stored so far, beside the step
+        with dqn.learning(buffer, run.updates_due()):
             transitions, finished = collector.step(action)
         buffer.extend_unchecked(transitions)
         run.timesteps += run.env.num_envs
