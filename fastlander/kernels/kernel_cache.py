@@ -135,5 +135,5 @@ class KernelCache(FunctionCache):
         self._cache_file = IndexDataCacheFile(folder, name, f"{code} llvmlite {llvmlite.__version__}")
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        """Numba's key without the hash of the bytecode, which a new docstring can change. The digest covers the code."""
+        """Numba's key without the hash of the bytecode: a new docstring can change it, and the digest covers it."""
         return sig, codegen.magic_tuple()
