@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.compile_notice import CompileNotice
 from fastlander.kernels.threads import KernelThreads, run_here
 from fastlander.lander.exchange import exchange_size, unpack_exchange
@@ -56,7 +57,7 @@ class Stepper:
             return
         if actions.shape != (n,) or actions.dtype.kind not in "iu":
             raise InputError(f"actions must be int[{n}], got {actions.dtype}{list(actions.shape)}")
-        wrong = load_actions(actions.astype(np.int64, copy=False), self.exchange.action)
+        wrong = load_actions(kernel_array(actions, np.int64), self.exchange.action)
         if wrong >= 0:
             raise InputError(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
 
