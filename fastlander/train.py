@@ -69,8 +69,9 @@ def _train(arguments: Arguments) -> int:
 
     gc.freeze()
     gc.enable()
-    for module in arguments.imports:
-        import_module(module)
+    if arguments.resume is None:
+        for module in arguments.imports:
+            import_module(module)
     if arguments.seeds is not None:
         status = _train_seeds(arguments.config, arguments.seeds)
         gc.freeze()

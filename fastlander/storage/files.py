@@ -105,6 +105,9 @@ def check_own_files(directory: Path) -> None:
         _check_own(path, stat.S_ISREG, "a file")
     for parent in inner:
         _check_own(parent, stat.S_ISDIR, "a directory")
+    for path in inner[0].glob("[0-9]*"):
+        _check_own(path, stat.S_ISDIR, "a directory")
+    for parent in inner:
         for folder, directories, files in os.walk(parent):
             for name in [*directories, *files]:
                 _check_own(Path(folder, name), lambda mode: not stat.S_ISLNK(mode), "a file or directory")

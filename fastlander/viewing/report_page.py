@@ -181,13 +181,14 @@ def _tiles(config: Config, metrics: dict[str, np.ndarray], evaluation: Evaluatio
         tiles.append(("Returns below 200", f"{(evaluation.returns < 200).mean():.1%}", "of the greedy episodes"))
     steps, rates = np.diff(metrics["timesteps"], prepend=0), metrics["steps_per_second"]
     training = rates > 0  # a run that is resumed after its last step logs a row without a step
-    rate = steps[training].sum() / (steps[training] / rates[training]).sum()
+    with np.errstate(all="ignore"):  # of a table that was altered
+        rate = steps[training].sum() / (steps[training] / rates[training]).sum()
     updates = f"{metrics['episodes'][-1]:,.0f} episodes, {metrics['updates'][-1]:,.0f} updates of {config.batch_size}"
     return [
         *tiles,
         ("Training steps", f"{metrics['timesteps'][-1]:,.0f}", updates),
         ("Time", f"{metrics['seconds'][-1]:.1f} s", "training and judging, without imports"),
-        ("Speed", f"{rate:,.0f}", "steps per second, updates included"),
+        ("Speed", f"{rate:,.0f}" if training.any() else "unknown", "steps per second, updates included"),
     ]
 
 
