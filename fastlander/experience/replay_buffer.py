@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.kernels.jit import kernel
 from fastlander.kernels.xoshiro import kernel_state, next_below
 from fastlander.states import Array, Form, KernelStream, Whole, check_state
