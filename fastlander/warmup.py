@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastlander.kernels.compile_notice import CompileNotice
-
 PROG = "fastlander warmup"
 
 
@@ -16,8 +14,7 @@ def compile_everything() -> dict[str, float]:
     seconds = {}
     for name, work in {"lander": _lander, "buffer and learner": _learner}.items():
         start = time.perf_counter()
-        with CompileNotice():
-            work()
+        work()
         seconds[name] = time.perf_counter() - start
     return seconds
 

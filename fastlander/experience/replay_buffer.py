@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.experience.sampling import sample_rows
 from fastlander.experience.transition import Field, Transition, transition_fields
 from fastlander.kernels.xoshiro import kernel_state

@@ -15,6 +15,9 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 _UNCOUNTED = {**_OPTIONS, "_nrt": False}
 _INTERNAL = {**_UNCOUNTED, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
+KERNELS: list[Callable] = []
+"""All kernels of the modules that are loaded."""
+
 
 def kernel(function: Callable) -> Callable:
     """`function`, compiled at its first call. Its machine code is kept on disk (`KernelCache`) if that is possible."""
@@ -39,6 +42,7 @@ def _cached(function: Callable, options: dict[str, bool], cached_as: Callable) -
     if "<locals>" not in cached_as.__qualname__:
         with contextlib.suppress(RuntimeError, OSError):
             dispatcher._cache = KernelCache(cached_as)
+    KERNELS.append(dispatcher)
     return dispatcher
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.kernels.arrays import kernel_array
-from fastlander.kernels.compile_notice import CompileNotice
 from fastlander.kernels.threads import KernelThreads, run_here
 from fastlander.lander.exchange import exchange_size, unpack_exchange
 from fastlander.lander.step import load_actions, serve_steps, workspace_size
@@ -73,8 +73,10 @@ class Stepper:
             run_here(serve_steps, *self._own)
             return
         self._threads.start()
-        run_here(serve_steps, *self._own)
-        self._threads.wait()
+        try:
+            run_here(serve_steps, *self._own)
+        finally:
+            self._threads.wait()
 
     def results(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Copies of what the last step gave: obs, reward, terminated, truncated (see `Exchange`)."""
@@ -87,6 +89,5 @@ class Stepper:
 
     def _compile(self) -> None:
         """Compile the kernels, or load what an earlier process compiled, by a step of no landers."""
-        with CompileNotice():
-            load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
-            run_here(serve_steps, *self._own[:-2], 0, 0)
+        load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
+        run_here(serve_steps, *self._own[:-2], 0, 0)

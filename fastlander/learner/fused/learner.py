@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer
 from fastlander.kernels.threads import LONG, KernelThreads, run_here
