@@ -366,7 +366,8 @@ def test_what_makes_small_kernels_compile_anew(copy):
         return run_in(copy, f"import numba\n{before}\nfrom fastlander.lander.small import compiled\nprint(*compiled())")
 
     assert small_kernels() == "11 3\n"
-    edit(copy / "viewing" / "page.py", "import", "VIEWED = 1\nimport")
+    page = copy / "viewing" / "page.py"
+    page.write_text(page.read_text() + "\n\nADDED = 1\n")
     assert small_kernels() == "11 0\n"
     edit(copy / "physics" / "bodies.py", '"""The', '"""Another line.\n\nThe')
     edit(copy / "lander" / "step.py", "@inlined", "# A comment that moves\n# what comes after it.\n\n\n@inlined")
@@ -387,8 +388,8 @@ def test_what_makes_the_lander_compile_anew(copy):
     )
     first = run_in(copy, code).split()
     assert first[0] == "1"
-    edit(copy / "viewing" / "page.py", "import", "VIEWED = 1\nimport")
-    edit(copy / "lander" / "vector_env.py", "import", "STEPPED = 1\nimport")
+    for path in (copy / "viewing" / "page.py", copy / "lander" / "vector_env.py"):
+        path.write_text(path.read_text() + "\n\nADDED = 1\n")
     edit(copy / "physics" / "island.py", '"""', '"""Another line.\n\n')
     edit(copy / "lander" / "step.py", "@inlined", "# A comment that moves\n# what comes after it.\n\n\n@inlined")
     assert run_in(copy, code).split() == ["0", first[1]]

@@ -496,8 +496,8 @@ def test_a_first_compile_is_announced_and_an_unwritable_cache_only_costs_time(tm
     package.mkdir()
     subprocess.run(["cp", "-r", os.path.dirname(fastlander.__file__), str(package)], check=True)
     subprocess.run(["find", str(package), "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+"], check=True)
-    # No place to write: neither beside the package (a file stands where the cache would go) nor in the home directory.
-    for folder in (package / "fastlander", package / "fastlander/physics"):
+    # No place to write: a file stands where each cache would go, and there is no home directory.
+    for folder in {path.parent for path in (package / "fastlander").rglob("*.py")}:
         (folder / "__pycache__").write_text("")
     nowhere = {"PYTHONPATH": str(package), "HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none"}
     assert run_python(code, PYTHONDONTWRITEBYTECODE="1", **nowhere).stdout.strip() == expected
