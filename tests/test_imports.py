@@ -3,9 +3,9 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 
+import gymnasium as gym
 import pytest
 import torch
 
@@ -33,8 +33,7 @@ class Painted(Corridor):
         import numpy as np
         return np.full((8, 8, 3), self.position, np.uint8)
 
-if "Painted-v0" not in gym.registry:
-    gym.register("Painted-v0", Painted, max_episode_steps=20)
+gym.register("Painted-v0", Painted, max_episode_steps=20)
 '''
 SHORT = "--num-envs 2 --total-timesteps 200 --eval-episodes 2 --learning-starts 50 --batch-size 8 --no-progress".split()
 COMMANDS = {
@@ -70,6 +69,7 @@ def modules(in_tmp, monkeypatch):
 
 
 def forget():
+    gym.registry.pop("Painted-v0", None)
     for name in ("my_envs", "my_package", "my_package.envs", "trap"):
         sys.modules.pop(name, None)
 
@@ -165,19 +165,14 @@ def test_our_own_ids_need_no_consent(modules):
 
 def test_a_module_may_register_what_the_plain_id_names(modules, capsys):
     argv = ["train", "--env-id", "Painted-v0", *SHORT, "--output-dir", "run"]
-    code = "import sys; from fastlander import cli; sys.exit(cli.main(sys.argv[1:]))"
-
-    def call(*arguments):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(modules), os.environ.get("PYTHONPATH", "")])}
-        command = [sys.executable, "-c", code, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-    unknown = call(*argv)
-    assert unknown.returncode == 2
-    assert "env_id must be an environment that Gymnasium can make, got 'Painted-v0'" in unknown.stderr
-    assert call(*argv, "--import", "my_envs").returncode == 0
-    assert call("evaluate", "run").returncode == 2
-    assert "mean return" in call("evaluate", "run", "--import", "my_envs").stdout
+    assert cli.main(argv) == 2
+    assert "env_id must be an environment that Gymnasium can make, got 'Painted-v0'" in capsys.readouterr().err
+    assert cli.main([*argv, "--import", "my_envs"]) == 0
+    forget()
+    assert cli.main(["evaluate", "run"]) == 2
+    assert "env_id must be an environment that Gymnasium can make, got 'Painted-v0'" in capsys.readouterr().err
+    assert cli.main(["evaluate", "run", "--import", "my_envs"]) == 0
+    assert "mean return" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("env_id", [".x:CartPole-v1", "a b:CartPole-v1", ":", "a:b:CartPole-v1"])

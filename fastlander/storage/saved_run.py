@@ -60,7 +60,9 @@ def restored_rows(path: Path, config: Config, restore: Callable[[dict[str, Any]]
     with _naming_the_one_before(saved):
         state = load_checkpoint(saved[-1])
         settings, steps = state.pop("config", None), int(saved[-1].name)
-        if not isinstance(settings, dict) or state.get("timesteps") != steps:
+        if not isinstance(settings, dict):
+            raise InputError(f"a checkpoint must have the settings of its run, got {str(saved[-1])!r}, which has none")
+        if state.get("timesteps") != steps:
             raise InputError(f"a checkpoint must be of the steps in its name, got {str(saved[-1])!r}, of others")
         _check_settings(path, config, settings, "its checkpoint")
     rows = _rows_until(path / METRICS_FILE, state.pop("metrics_bytes", None), state.pop("metrics_sha256", None))
