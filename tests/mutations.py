@@ -12,6 +12,7 @@ import argparse
 import collections
 import contextlib
 import csv
+import functools
 import hashlib
 import importlib.util
 import io
@@ -27,7 +28,8 @@ import tempfile
 import time
 import traceback
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from fastlander import Config, Trainer, cli
 from fastlander.storage import run_directory
@@ -235,72 +237,86 @@ def judge(command: str, name: str, wanted: Outcome, got: Outcome, before: dict, 
     return Finding(command, "other result", f"{got.out} instead of {wanted.out}")
 
 
-def serve(connection, base: pathlib.Path, wanted: dict[str, dict[str, Outcome]], seed: int) -> None:
-    """The work of a process: examine the mutations whose numbers come through the connection."""
+def serve(connection, work: Callable[[int], Any]) -> None:
+    """The life of a process: to do the work of every number that comes through the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while (k := connection.recv()) is not None:
-        connection.send(examine(base, wanted, seed, k))
+    connection.send("ready")
+    while True:
+        connection.send(work(connection.recv()))
 
 
 class Worker:
-    """A process that examines mutations, one after the other, and is replaced when it dies or takes too long."""
+    """A process that works on one number after the other, and is replaced when it dies or takes too long.
 
-    def __init__(self, *arguments) -> None:
-        self._arguments = arguments
-        self._start()
+    Args:
+        work: what is done with a number; it can be pickled.
+        limit: seconds for a number.
+    """
 
-    def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, *self._arguments), daemon=True)
-        self._process.start()
-        theirs.close()
+    def __init__(self, work: Callable[[int], Any], limit: float = LIMIT) -> None:
+        self._work, self._limit = work, limit
+        self._process: multiprocessing.context.SpawnProcess | None = None
         self.k: int | None = None
 
     def give(self, k: int) -> None:
-        """Have mutation number `k` examined."""
-        self.k, self._deadline = k, time.monotonic() + LIMIT
+        """Begin the work on the number `k`."""
+        if self._process is None:
+            context = multiprocessing.get_context("spawn")
+            self.connection, theirs = context.Pipe()
+            self._process = context.Process(target=serve, args=(theirs, self._work), daemon=True)
+            self._process.start()
+            theirs.close()
+            self.connection.recv()  # it has imported what it needs, which takes long
+        self.k, self._deadline = k, time.monotonic() + self._limit
         self.connection.send(k)
 
-    def take(self) -> tuple[str, list[Finding]] | None:
-        """What came of it; None if it is not yet known."""
+    def take(self) -> Any:
+        """The result of the work, or why there is none: "crash" or "hang". None while it is not known."""
+        result = None
         try:
             if self.connection.poll():
-                self.k = None
-                return self.connection.recv()
-            if time.monotonic() < self._deadline:
-                return None
-            verdict = "hang"
+                result = self.connection.recv()
+            elif time.monotonic() > self._deadline:
+                result = "hang"
         except (EOFError, ConnectionError):
-            verdict = "crash"
-        self._process.kill()
-        self._process.join()
-        detail = f"exit code {self._process.exitcode}, {LIMIT:.0f} s at most"
-        self._start()
-        return "", [Finding("?", verdict, detail)]
+            result = "crash"
+        if result in ("hang", "crash"):
+            self.end()
+        if result is not None:
+            self.k = None
+        return result
 
     def end(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.join()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
 
 
-def examine_all(base: pathlib.Path, wanted, seed: int, count: int) -> dict[int, tuple[str, list[Finding]]]:
-    """The findings of the mutations 0 .. count - 1 of a seed, each in a process that may crash or hang."""
-    workers = [Worker(base, wanted, seed) for _ in range(min(WORKERS, count))]
+def examine_all(work: Callable[[int], Any], count: int, workers: int = WORKERS) -> dict[int, tuple[str, list[Finding]]]:
+    """The findings of the mutations 0 .. count - 1, each in a process that may crash or hang; in this one if 0 workers.
+
+    Args:
+        work: `examine` with its first arguments.
+        count: of mutations.
+        workers: processes.
+    """
+    if not workers:
+        return {k: work(k) for k in range(count)}
     waiting, results = collections.deque(range(count)), {}
+    pool = [Worker(work) for _ in range(min(workers, count))]
     try:
         while len(results) < count:
-            for worker in workers:
+            for worker in pool:
                 if worker.k is None and waiting:
                     worker.give(waiting.popleft())
                 k = worker.k
                 if k is not None and (found := worker.take()) is not None:
-                    results[k] = found
-            busy = [worker.connection for worker in workers if worker.k is not None]
-            multiprocessing.connection.wait(busy, timeout=1.0)
+                    results[k] = ("", [Finding("", found, "")]) if isinstance(found, str) else found
+            multiprocessing.connection.wait([worker.connection for worker in pool if worker.k is not None], timeout=1.0)
     finally:
-        for worker in workers:
+        for worker in pool:
             worker.end()
     return results
 
@@ -310,12 +326,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0, help="of the mutations (default: 0)")
     parser.add_argument("--count", type=int, default=300, help="mutations (default: 300)")
+    parser.add_argument("--workers", type=int, default=WORKERS, help=f"processes; 0 is this one (default: {WORKERS})")
     parser.add_argument("--show", action="store_true", help="print every mutation and what came of it")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as place:
         base = pathlib.Path(place)
         make_runs(base)
-        results = examine_all(base, expected(base), arguments.seed, arguments.count)
+        work = functools.partial(examine, base, expected(base), arguments.seed)
+        results = examine_all(work, arguments.count, arguments.workers)
     counted = collections.Counter((f.command, f.verdict) for _, findings in results.values() for f in findings)
     names = list(dict.fromkeys(command for command, _ in sorted(counted)))
     print(f"{arguments.count} mutations, seed {arguments.seed}\n{'':24}" + "".join(f"{name:>10}" for name in names))

@@ -13,13 +13,14 @@ import torch
 from fastlander.config import Config
 from fastlander.environments import allow_imports, space_sizes
 from fastlander.learner.q_network import QNetwork
-from fastlander.storage.files import MODEL_FILE, reason, write_atomically
-from fastlander.storage.reading import opened, parse_json
-from fastlander.validation import InputError, quoted
+from fastlander.storage.files import CONFIG_FILE, MODEL_FILE, reason, write_atomically
+from fastlander.storage.reading import opened, parse_json, read_file
+from fastlander.validation import InputError, quoted, shown
 from fastlander.version import __version__
 
 LARGEST_MODEL = 2 * 10**9  # bytes
 LARGEST_HEADER = 10**7  # bytes
+LARGEST_SETTINGS = 10**6  # bytes of config.json
 DIGEST = "sha256"
 """Key of the checksum in the metadata. Files of earlier versions have none."""
 
@@ -73,8 +74,9 @@ def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple[QNet
         imports: modules that may be imported for the run's environment, as `allow_imports` says. They are imported.
 
     Raises:
-        ValueError: there is no model file, not one that this package wrote, or one whose network does not fit the
-            environment of its run; or the environment needs a module that is not in `imports`.
+        ValueError: there is no model file, not one that this package wrote, one of another run than the config.json
+            beside it, or one whose network does not fit the environment of its run; or the environment needs a module
+            that is not in `imports`.
     """
     path = Path(directory) / MODEL_FILE
     metadata, tensors = _read(path, directory)
@@ -92,6 +94,7 @@ def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple[QNet
         raise InputError(f"{path} must be as it was written, got one that was altered: its checksum is another")
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise InputError(f"{path} must have weights that are finite numbers, got others")
+    _check_run(path, config)
     allow_imports(config.env_id, imports, path)
     wanted = space_sizes(config.env_id)
     if (sizes[0], sizes[-1]) != wanted:
@@ -129,6 +132,30 @@ def _read(path: Path, directory: str | Path) -> tuple[dict[str, str], dict[str, 
         raise InputError(f"{path} must be a safetensors file, got one that cannot be read ({reason(error)})") from None
     except Exception as error:  # whatever the library raises for foreign bytes, the bytes are to blame
         raise InputError(f"{path} must be a safetensors file, got one that cannot be read ({quoted(error)})") from None
+
+
+def _check_run(path: Path, config: Config) -> None:
+    """ValueError if the config.json beside a model file is of another run. One that is missing or damaged says nothing.
+
+    Args:
+        path: of the model file.
+        config: in the model file.
+    """
+    try:
+        beside = Config.from_json(read_file(path.with_name(CONFIG_FILE), LARGEST_SETTINGS).decode())
+    except (OSError, ValueError):
+        return
+    found = difference(beside.result_settings(), config.result_settings())
+    if found:
+        raise InputError(f"{path} must be of the run whose {CONFIG_FILE} lies beside it, got {found}")
+
+
+def difference(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> str | None:
+    """The first setting of `wanted` that `got` has not or has otherwise, in words; None if there is none."""
+    for name, value in wanted.items():
+        if name not in got or got[name] != value:
+            return f"{name} {shown(got.get(name))} instead of {shown(value)}"
+    return None
 
 
 def _end(tensor: dict[str, Any]) -> int:

@@ -11,12 +11,12 @@ from fastlander.config import Config
 from fastlander.environments import allow_imports
 from fastlander.storage.checkpoint import checkpoints, load_checkpoint
 from fastlander.storage.files import CHECKPOINT_DIRECTORY, CONFIG_FILE, METRICS_FILE, SETTINGS_FILE, reason
+from fastlander.storage.model_file import LARGEST_SETTINGS, difference
 from fastlander.storage.reading import parse_json, read_file
 from fastlander.storage.tables import LARGEST_TABLE, MetricsRow, table
 from fastlander.validation import InputError, quoted, shown
 from fastlander.version import __version__
 
-LARGEST_SETTINGS = 10**6  # bytes
 HEADER = table(MetricsRow._fields, [])
 """The first line of metrics.csv."""
 
@@ -130,9 +130,7 @@ def _check_settings(path: Path, config: Config, saved: dict[str, Any], source: s
         saved: `Config.result_settings` of the run.
         source: where they come from, for the error's line.
     """
-    for name, value in config.result_settings().items():
-        if name not in saved or saved[name] != value:
-            raise InputError(
-                f"{path / CONFIG_FILE} must have the settings of {source}, got {name} {shown(value)} instead of "
-                f"{shown(saved.get(name))}"
-            )
+    settings = config.result_settings()
+    found = difference({name: saved.get(name) for name in settings}, settings)
+    if found:
+        raise InputError(f"{path / CONFIG_FILE} must have the settings of {source}, got {found}")

@@ -145,9 +145,13 @@ def _running_means(score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def histogram(returns: np.ndarray) -> dict[str, Any]:
     """The record that `web/charts.js` draws as the distribution of returns float64[E]: at most `MOST_BINS` bars."""
-    edges = np.histogram_bin_edges(returns, "auto")
+    low, high = float(returns.min()), float(returns.max())
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # too close to each other for bars of their own
+        half = max(0.5, 1e-3 * abs(low))
+        low, high = low - half, high + half
+    edges = np.histogram_bin_edges(returns, "auto", (low, high))
     if len(edges) > MOST_BINS + 1:
-        edges = np.histogram_bin_edges(returns, MOST_BINS)
+        edges = np.histogram_bin_edges(returns, MOST_BINS, (low, high))
     counts, _ = np.histogram(returns, edges)
     return {
         "label": "Distribution of returns",

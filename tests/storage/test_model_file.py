@@ -79,6 +79,9 @@ def test_a_file_of_an_earlier_version_has_a_report_and_an_onnx_file(tmp_path):
     pytest.importorskip("onnxscript")
     Trainer(Config(**SHORT, output_dir=tmp_path / "run", progress=False)).run()
     shutil.copy(OLD / "model.safetensors", tmp_path / "run")
+    with pytest.raises(ValueError, match="must be of the run whose config.json lies beside it, got seed 5"):
+        write_report(tmp_path / "run")
+    shutil.copy(OLD.parent / "broken_off" / "config.json", tmp_path / "run")
     assert "<td>[16, 8]</td>" in write_report(tmp_path / "run").read_text()
     assert b"output_dir" not in export_onnx(tmp_path / "run").read_bytes()
 
@@ -188,6 +191,28 @@ def test_an_altered_file_is_refused_wherever_it_was_altered(tmp_path):
     path.write_bytes(content + b"\0")
     with pytest.raises(ValueError, match="it was truncated or extended: its header says another size"):
         load_model(tmp_path)
+
+
+def test_the_model_of_another_run_is_refused_where_a_run_says_which_it_is(tmp_path):
+    network = QNetwork(8, 4, (3,), generator=torch.Generator().manual_seed(0))
+    path = save_model(tmp_path, network, Config(seed=12, gamma=0.9))
+    for beside, line in (
+        (Config(seed=12, gamma=0.8).to_json(), "got gamma 0.9 instead of 0.8"),
+        (Config(seed=11, gamma=0.9).to_json(), "got seed 12 instead of 11"),
+        (Config(seed=12, gamma=0.9, output_dir="x", progress=False).to_json(), None),
+        ("", None),
+        ("{", None),
+        ('{"wings": 2}', None),
+        (None, None),
+    ):
+        (tmp_path / "config.json").unlink(missing_ok=True)
+        if beside is not None:
+            (tmp_path / "config.json").write_text(beside)
+        if line is None:
+            assert load_model(tmp_path)[1] == Config(seed=12, gamma=0.9)
+        else:
+            with pytest.raises(ValueError, match=f"{path} must be of the run whose config.json lies beside it, {line}"):
+                load_model(tmp_path)
 
 
 def test_a_header_is_read_with_care(tmp_path):

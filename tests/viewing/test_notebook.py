@@ -1,5 +1,6 @@
 import html
 import json
+import math
 import re
 
 import gymnasium as gym
@@ -9,6 +10,12 @@ import torch
 
 from fastlander import Agent, Config, QNetwork, Trainer, replay, show
 from fastlander.viewing.trace import trace_flight
+
+
+def _filled(weight):
+    network = QNetwork(8, 4, (3,))
+    network.flat[5] = weight
+    return network
 
 
 def frames(count):
@@ -76,8 +83,15 @@ def test_a_replay_holds_no_pictures(result):
         ("nowhere", "directory must be a run directory with a model.safetensors, got 'nowhere'"),
         (QNetwork(4, 2), "policy must be a network of 8 inputs, got one that takes others"),
         (Agent(gym.make("CartPole-v1")), "policy must be a network of 8 inputs, got one that takes others"),
+        (QNetwork(8, 2), "policy must be a network of 4 action values, got one that gives [1, 2] for one input"),
+        (QNetwork(8, 6), "policy must be a network of 4 action values, got one that gives [1, 6] for one input"),
+        (torch.nn.Flatten(0), "policy must be a network of 4 action values, got one that gives [8] for one input"),
+        (torch.nn.Linear(8, 4).double(), "policy must be a network of 8 inputs, got one that takes others"),
+        (torch.nn.Linear(8, 4, dtype=torch.cfloat), "policy must be a network of 8 inputs, got one that takes others"),
+        (_filled(math.nan), "policy must be a network of finite weights, got one with others"),
+        (_filled(-math.inf), "policy must be a network of finite weights, got one with others"),
     ],
-    ids=["number", "no directory", "network", "agent"],
+    ids=range(11),
 )
 def test_what_cannot_be_replayed(in_tmp, policy, line):
     with pytest.raises(ValueError, match=re.escape(line)):

@@ -1,8 +1,11 @@
 import csv
+import itertools
 import json
 import os
+import pathlib
 import re
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -11,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from fastlander import Config, LunarLanderVectorEnv, Trainer, cli
 from fastlander.evaluation.episodes import evaluate
 from fastlander.report import write_report
-from fastlander.storage.tables import EVALUATION_COLUMNS
+from fastlander.storage.tables import EVALUATION_COLUMNS, table
+from fastlander.validation import InputError
 from fastlander.viewing.page import build_page
 from fastlander.viewing.report_page import chosen_traces, curve, histogram
 from tests.storage.test_tables import some_evaluation
@@ -110,6 +114,112 @@ def test_the_page_shows_the_settings_that_decide_the_result(result, tmp_path):
     assert [name for _, name, _ in rows] == list(Config().result_settings())
     changed = {name: value for mark, name, value in rows if mark}
     assert changed == {"num_envs": "4", "total_timesteps": "1000", "eval_episodes": "5", "eval_gate": "-1000000000.0"}
+
+
+def refusal(run):
+    """The line that a report is refused with; None if it is written."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            write_report(run)
+        except InputError as error:
+            return str(error)
+    return None
+
+
+CELLS = ["1e100", "-1e100", "1e-300", str(2**53), "-0.0", "1e308", "-1", "0x10", "x", "", "nan", "9" * 400, "\0"]
+
+
+@pytest.mark.parametrize("name", ["episodes.csv", "evaluations.csv", "metrics.csv"])
+def test_any_number_in_a_table_is_shown_or_refused(result, tmp_path, name):
+    shutil.copytree(result.output_dir, tmp_path / "run")
+    path = tmp_path / "run" / name
+    with open(path, newline="") as file:
+        header, *rows = csv.reader(file)
+    shown = 0
+    for column, cell, last in itertools.product(range(len(header)), CELLS, (1, len(rows))):
+        changed = [[*row[:column], cell, *row[column + 1 :]] if k < last else row for k, row in enumerate(rows)]
+        path.write_bytes(table(header, changed))
+        line = refusal(tmp_path / "run")
+        shown += line is None
+        assert line is None or (str(path) in line and "\n" not in line)
+    assert 0 < shown < 2 * len(CELLS) * len(header)
+
+
+@pytest.mark.parametrize("name", ["episodes.csv", "evaluations.csv", "metrics.csv"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content.rpartition(b",")[0],
+        lambda content: content[: content.index(b"\r\n")],
+        lambda content: content.replace(b"timesteps", b"times"),
+        lambda content: content.replace(b"\r\n", b",1\r\n").replace(b",1", b"", 1),
+        lambda content: content + b"\xff",
+        lambda content: content + b"\0",
+        lambda content: bytes(len(content)),
+        lambda content: b'"' + content,
+        lambda content: b"",
+    ],
+    ids=["cut", "header only", "other column", "more cells", "no text", "a NUL", "zeros", "a quote", "empty"],
+)
+def test_a_damaged_table_gets_one_line_that_names_it(result, in_tmp, capsys, name, damage):
+    shutil.copytree(result.output_dir, "run")
+    path = in_tmp / "run" / name
+    path.write_bytes(damage(path.read_bytes()))
+    status = cli.main(["report", "run"])
+    err = capsys.readouterr().err
+    if name == "episodes.csv" and damage(b"x\r\n") == b"x":  # a run without a finished episode
+        assert status == 0
+    else:
+        assert (status, err.count("\n")) == (2, 1)
+        assert err.startswith(f"fastlander report: error: run/{name} must have ")
+
+
+@pytest.mark.parametrize("become", ["link", "directory", "pipe", "huge", "forbidden"])
+@pytest.mark.parametrize("name", ["episodes.csv", "evaluations.csv", "metrics.csv"])
+def test_what_is_no_table_gets_one_line_that_names_it(result, in_tmp, capsys, monkeypatch, name, become):
+    shutil.copytree(result.output_dir, "run")
+    path = in_tmp / "run" / name
+    path.rename("elsewhere")
+    if become == "link":
+        path.symlink_to(in_tmp / "elsewhere")
+    elif become == "directory":
+        path.mkdir()
+    elif become == "pipe":
+        os.mkfifo(path)
+    elif become == "huge":
+        with open(path, "wb") as file:
+            file.truncate(10**12)
+    else:
+        system_open = os.open
+
+        def forbidding(opened, *arguments):
+            if pathlib.Path(opened).name == name:
+                raise PermissionError(13, "Permission denied")
+            return system_open(opened, *arguments)
+
+        path.write_text("")
+        monkeypatch.setattr("os.open", forbidding)
+    assert cli.main(["report", "run"]) == 2
+    err = capsys.readouterr().err
+    reasons = {
+        "link": "it is a link, which is not followed", "directory": "Is a directory", "pipe": "Not a file",
+        "huge": "it has 1,000,000 MB, at most 1,000", "forbidden": "Permission denied",
+    }  # fmt: skip
+    assert err == f"fastlander report: error: run/{name} must be a table of a run, got none ({reasons[become]})\n"
+
+
+def test_a_report_is_not_written_through_a_link(result, in_tmp, capsys):
+    shutil.copytree(result.output_dir, "run")
+    (in_tmp / "victim").write_text("precious")
+    for name in ("report.html", ".report.tmp.html"):
+        (in_tmp / "run" / name).unlink(missing_ok=True)
+        (in_tmp / "run" / name).symlink_to(in_tmp / "victim")
+    assert cli.main(["report", "run"]) == 2
+    assert "output must be writable, got 'run/report.html' (it is a link, which is not fo" in capsys.readouterr().err
+    (in_tmp / "run" / "report.html").unlink()
+    assert cli.main(["report", "run"]) == 0
+    assert (in_tmp / "victim").read_text() == "precious"
 
 
 @pytest.mark.parametrize(
