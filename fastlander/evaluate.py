@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlander.config import Backend
-from fastlander.validation import Count, Natural, check
+from fastlander.memory import check_memory
+from fastlander.terminal import exit_status, print_lines
+from fastlander.validation import Count, Seed, check, check_path
 
 if TYPE_CHECKING:
     from fastlander.evaluation.evaluation import Evaluation
@@ -30,15 +32,17 @@ def evaluate_run(
         backend: what steps the environments, as in `make_vec_env`. None is the backend of the run.
 
     Raises:
-        ValueError: the directory has no model, or a number is out of range.
+        ValueError: the directory has no model, a number is out of range, or so many episodes do not fit in memory.
     """
     from fastlander.evaluation.episodes import evaluate, make_eval_env
+    from fastlander.evaluation.evaluation import BYTES_PER_EPISODE
     from fastlander.learner.fused.policy import FusedPolicy  # here, so that --help does not wait for torch and numba
     from fastlander.storage.model_file import load_model
     from fastlander.streams import draw_seeds
 
-    episodes = check("episodes", Count, episodes)
-    seed = check("seed", Natural, seed)
+    episodes, seed = check("episodes", Count, episodes), check("seed", Seed, seed)
+    check_memory("episodes", episodes, episodes * BYTES_PER_EPISODE)
+    directory = check_path("directory", directory)
     q_network, config = load_model(directory)
     config = replace(config, backend=backend or config.backend)
     with closing(make_eval_env(config, episodes)) as env:
@@ -47,10 +51,10 @@ def evaluate_run(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print an evaluation; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, exit_status, parse
+    """Print an evaluation; exit status as of `exit_status`."""
+    from fastlander.arguments import Directory, parse
 
-    def command(directory: Directory, episodes: Count = 100, seed: Natural = 0, backend: Backend | None = None) -> int:
+    def command(directory: Directory, episodes: Count = 100, seed: Seed = 0, backend: Backend | None = None) -> int:
         """Play greedy episodes with the policy of a finished run and print their statistics.
 
         Args:
@@ -61,10 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         """
         from fastlander.evaluation.evaluation import describe
 
-        print(describe(*evaluate_run(directory, episodes, seed, backend)))
+        print_lines(describe(*evaluate_run(directory, episodes, seed, backend)))
         return 0
 
-    hints = {"episodes": Count, "seed": Natural, "backend": Backend | None}
+    hints = {"episodes": Count, "seed": Seed, "backend": Backend | None}
     return exit_status(PROG, lambda: parse(command, argv, PROG, hints))
 
 

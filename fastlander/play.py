@@ -4,7 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from fastlander.validation import Count, InputError, Natural, check
+from fastlander.memory import check_memory
+from fastlander.terminal import exit_status, print_lines
+from fastlander.validation import Count, InputError, Seed, check, check_path
 
 PROG = "fastlander play"
 
@@ -16,10 +18,11 @@ def _check_screen() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Show the episodes and print their returns; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, exit_status, parse
+    """Show the episodes and print their returns; exit status as of `exit_status`."""
+    from fastlander.arguments import Directory, parse
+    from fastlander.streams import BYTES_PER_SEED  # here, so that --help does not wait for NumPy
 
-    def command(directory: Directory, episodes: Count = 3, seed: Natural = 0) -> int:
+    def command(directory: Directory, episodes: Count = 3, seed: Seed = 0) -> int:
         """Show greedy episodes of a finished run in Gymnasium's window, one after the other.
 
         Args:
@@ -28,17 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             seed: Seed of the episodes. With the same seed evaluate plays the same ones.
         """
         check("episodes", Count, episodes)
-        check("seed", Natural, seed)
+        check("seed", Seed, seed)
+        check_memory("episodes", episodes, episodes * BYTES_PER_SEED)
         _check_screen()
         from fastlander.viewing.flight import Flight
 
-        flight = Flight(directory, episodes, seed, "human")
+        flight = Flight(check_path("directory", directory), episodes, seed, "human")
         for _ in flight.frames():
             pass
-        print("Returns " + ", ".join(f"{score:.1f}" for score in flight.returns))
+        print_lines("Returns " + ", ".join(f"{score:.1f}" for score in flight.returns))
         return 0
 
-    hints = {"episodes": Count, "seed": Natural}
+    hints = {"episodes": Count, "seed": Seed}
     return exit_status(PROG, lambda: parse(command, argv, PROG, hints))
 
 

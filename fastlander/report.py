@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastlander.storage.files import REPORT_FILE, check_new, write_output
+from fastlander.terminal import exit_status, print_lines
+from fastlander.validation import check_path
 
 PROG = "fastlander report"
 
@@ -21,15 +23,15 @@ def write_report(directory: str | Path, output: str | Path | None = None) -> Pat
     """
     from fastlander.viewing.report_page import report_page  # here, so that --help does not wait for torch and numba
 
-    directory = Path(directory)
-    path = directory / REPORT_FILE if output is None else check_new(Path(output))
+    directory = check_path("directory", directory)
+    path = directory / REPORT_FILE if output is None else check_new(check_path("output", output))
     write_output(path, report_page(directory).encode())
     return path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the report; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, exit_status, parse
+    """Write the report; exit status as of `exit_status`."""
+    from fastlander.arguments import Directory, parse
 
     def command(directory: Directory, output: str | None = None) -> int:
         """Write report.html of a finished run: learning curve, returns, and its best, median and worst landing to play.
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             directory: Run directory.
             output: New file to make. None is report.html in the directory, which is replaced.
         """
-        print(f"Saved in {write_report(directory, output)}")
+        print_lines(f"Saved in {write_report(directory, output)}")
         return 0
 
     return exit_status(PROG, lambda: parse(command, argv, PROG, {}))

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from fastlander.kernels.jit import kernel
 from fastlander.kernels.xoshiro import kernel_state, next_below
+from fastlander.memory import check_memory
 from fastlander.states import Array, Form, KernelStream, Whole, check_state
 from fastlander.validation import Count, InputError, check
 
@@ -38,6 +40,11 @@ def transition_fields(obs_size: int) -> dict[str, Field]:
     return dict(zip(Transition._fields, (obs, (np.int64, ()), (np.float32, ()), obs, (np.float32, ())), strict=True))
 
 
+def bytes_per_item(fields: Mapping[str, Field]) -> int:
+    """Bytes that one item with these fields takes."""
+    return sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in fields.values())
+
+
 class ReplayBuffer(Sequence):
     """The newest `maxlen` items, oldest first, as `collections.deque(maxlen=maxlen)` keeps them.
 
@@ -52,7 +59,8 @@ class ReplayBuffer(Sequence):
     an array, oldest first; `np.asarray(buffer)` likewise where there is a single field.
 
     Raises:
-        ValueError: an item does not have the shape of its field, or `maxlen` is no positive integer.
+        ValueError: an item does not have the shape of its field, or `maxlen` is no positive integer, or that many items
+            do not fit in memory.
         TypeError: an item is of another kind than its field (a float offered to an integer one), or out of its range.
     """
 
@@ -76,6 +84,7 @@ class ReplayBuffer(Sequence):
 
     def _make_arrays(self, fields: Mapping[str, Field]) -> None:
         self._fields = {name: (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in fields.items()}
+        check_memory("maxlen", self._maxlen, self._maxlen * bytes_per_item(self._fields))
         self.arrays = {name: np.zeros((self._maxlen, *shape), dtype) for name, (dtype, shape) in self._fields.items()}
         """One array [maxlen, *shape] per field, in the ring's own order."""
         self._bytes = tuple(_as_bytes(array) for array in self.arrays.values())

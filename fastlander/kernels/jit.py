@@ -9,6 +9,10 @@ import numba
 import numba.extending
 
 from fastlander.kernels.part_compiler import PartCompiler
+from fastlander.validation import UnsupportedError
+
+if numba.config.DISABLE_JIT:
+    raise UnsupportedError("fastlander needs Numba's compiler: NUMBA_DISABLE_JIT must be unset or 0, got 1")
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # Where nothing is allocated no reference has to be counted ("_nrt"); in the physics that cost as much as the rest.

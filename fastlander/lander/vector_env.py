@@ -21,8 +21,9 @@ from fastlander.lander.interface import (
 )
 from fastlander.lander.pcg64 import generator, start_stream
 from fastlander.lander.step import load_actions, serve_steps, workspace_size
+from fastlander.memory import check_memory
 from fastlander.physics.state import memory_size, unpack
-from fastlander.validation import Count, InputError, check
+from fastlander.validation import Count, InputError, StepLimit, check
 
 MAX_EPISODE_STEPS = 1000
 _NO_LIMIT = 2**31 - 2
@@ -73,9 +74,10 @@ class LunarLanderVectorEnv(VectorEnv):
             render_mode: None or "rgb_array".
 
         Raises:
-            ValueError: a setting out of range.
+            ValueError: a setting out of range, or more landers than fit in memory.
         """
         self.num_envs = check("num_envs", Count, num_envs)
+        check_memory("num_envs", self.num_envs, memory_size(self.num_envs))
         self.num_threads = min(check("num_threads", Count, num_threads), self.num_envs)
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         if not -12.0 < gravity < 0.0:
@@ -88,7 +90,7 @@ class LunarLanderVectorEnv(VectorEnv):
         if render_mode not in (None, "rgb_array"):
             raise InputError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
         limit = MAX_EPISODE_STEPS if max_episode_steps is None else max_episode_steps
-        limit = _NO_LIMIT if limit == -1 else check("max_episode_steps", Count, limit)
+        limit = _NO_LIMIT if limit == -1 else check("max_episode_steps", StepLimit, limit)
         self.continuous, self.render_mode = bool(continuous), render_mode
         self._arguments = {
             "num_envs": self.num_envs,
