@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from fastlander.storage.files import ONNX_FILE, check_new, write_output
-from fastlander.validation import InputError
+from fastlander.terminal import exit_status, print_lines
+from fastlander.validation import InputError, check_path
 
 PROG = "fastlander export"
 CHECKED_ROWS = 1000  # random observations that onnxruntime and torch are compared on
@@ -34,8 +35,9 @@ def export_onnx(directory: str | Path, output: str | Path | None = None, *, impo
     """
     from fastlander.storage.model_file import load_model, model_metadata  # here, so that --help does not wait for torch
 
+    directory = check_path("directory", directory)
     q_network, config = load_model(directory, imports)
-    path = check_new(Path(directory) / ONNX_FILE if output is None else Path(output))
+    path = check_new(directory / ONNX_FILE if output is None else check_path("output", output))
     try:
         import onnxruntime
         import onnxscript  # noqa: F401 (torch.onnx needs it)
@@ -79,8 +81,8 @@ def _quiet():
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the ONNX file; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, Imports, exit_status, parse
+    """Write the ONNX file; exit status as of `exit_status`."""
+    from fastlander.arguments import Directory, Imports, parse
 
     def command(directory: Directory, output: str | None = None, imports: Imports = ()) -> int:
         """Write the policy of a finished run as ONNX, checked with onnxruntime (needs the extra fastlander[onnx]).
@@ -90,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             output: New file to make. None is model.onnx in the run directory.
             imports: Python module that the run's environment may import, and so run. May be given several times.
         """
-        print(f"Saved in {export_onnx(directory, output, imports=imports)}")
+        print_lines(f"Saved in {export_onnx(directory, output, imports=imports)}")
         return 0
 
     return exit_status(PROG, lambda: parse(command, argv, PROG, {}))

@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 # Reading order: folders, and the files in each. A module may import those above it and none below. Files at the top
 # stand where what they import allows: settings and checks first, the commands last.
 ORDER = [
-    ("", "version validation config streams states arguments"),
+    ("", "version validation memory terminal startup config streams states arguments"),
     ("kernels", "arrays part_compiler kernel_cache jit xoshiro lanes simd simd_memory atomics threads compile_notice"),
     (
         "physics",
@@ -33,7 +33,7 @@ ORDER = [
     ("evaluation", "evaluation scores episodes candidates judge"),
     ("storage", "reading files tables checkpoint model_file saved_run run_directory"),
     ("viewing", "flight trace page report_page notebook video"),
-    ("training", "process clock result progress run_state trainer multi_seed"),
+    ("training", "process clock result progress needs run_state trainer multi_seed"),
     ("", "sb3 train evaluate report export record play verify warmup cli __main__"),
 ]
 MODULES = [f"{folder}.{name}".strip(".") for folder, names in ORDER for name in names.split()]

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,8 +14,14 @@ import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile sa
 from fastlander.experience.sampling import sample_rows
 from fastlander.experience.transition import Field, Transition, transition_fields
 from fastlander.kernels.xoshiro import kernel_state
+from fastlander.memory import check_memory
 from fastlander.states import Array, Form, KernelStream, Whole, check_state
 from fastlander.validation import Count, InputError, check
+
+
+def bytes_per_item(fields: Mapping[str, Field]) -> int:
+    """Bytes that one item with these fields takes."""
+    return sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in fields.values())
 
 
 class ReplayBuffer(Sequence):
@@ -31,7 +38,8 @@ class ReplayBuffer(Sequence):
     an array, oldest first; `np.asarray(buffer)` likewise where there is a single field.
 
     Raises:
-        ValueError: an item does not have the shape of its field, or `maxlen` is no positive integer.
+        ValueError: an item does not have the shape of its field, or `maxlen` is no positive integer, or that many items
+            do not fit in memory.
         TypeError: an item is of another kind than its field (a float offered to an integer one), or out of its range.
     """
 
@@ -55,6 +63,7 @@ class ReplayBuffer(Sequence):
 
     def _make_arrays(self, fields: Mapping[str, Field]) -> None:
         self._fields = {name: (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in fields.items()}
+        check_memory("maxlen", self._maxlen, self._maxlen * bytes_per_item(self._fields))
         self.arrays = {name: np.zeros((self._maxlen, *shape), dtype) for name, (dtype, shape) in self._fields.items()}
         """One array [maxlen, *shape] per field, in the ring's own order."""
         self._bytes = tuple(_as_bytes(array) for array in self.arrays.values())

@@ -9,6 +9,16 @@ import numba.extending
 from fastlander.kernels.kernel_cache import KernelCache
 from fastlander.kernels.part_compiler import PartCompiler
 
+
+class NoCompilerError(RuntimeError):
+    """Numba was told not to compile. The message is one line."""
+
+    exit_status = 2  # of a command
+
+
+if numba.config.DISABLE_JIT:
+    raise NoCompilerError("fastlander needs Numba's compiler: NUMBA_DISABLE_JIT must be unset or 0, got 1")
+
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # "_nrt" is Numba's reference counting. Where nothing is allocated it is not needed, and in the physics it took as much
 # time as all the rest.

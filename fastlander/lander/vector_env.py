@@ -24,6 +24,8 @@ from fastlander.lander.interface import (
 from fastlander.lander.pcg64 import generator, start_stream
 from fastlander.lander.saved_state import checked_state, settings_of
 from fastlander.lander.stepper import Stepper
+from fastlander.memory import check_memory
+from fastlander.physics.state import memory_size
 from fastlander.validation import Count, InputError, check
 
 _BUSY = (
@@ -81,9 +83,10 @@ class LunarLanderVectorEnv(VectorEnv):
             render_mode: None or "rgb_array".
 
         Raises:
-            ValueError: an argument out of range.
+            ValueError: an argument out of range, or more landers than fit in memory.
         """
         self.num_envs = check("num_envs", Count, num_envs)
+        check_memory("num_envs", self.num_envs, memory_size(self.num_envs))
         self.num_threads = min(check("num_threads", Count, num_threads), self.num_envs)
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         variant = checked_variant(continuous, gravity, enable_wind, wind_power, turbulence_power, max_episode_steps)
