@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import fastlander
-from fastlander import Config, Trainer, cli
+from fastlander import Config, QNetwork, Trainer, cli
 from fastlander.export import export_onnx
+from fastlander.storage.model_file import save_model
 
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -58,6 +59,17 @@ def test_a_file_that_differs_gets_no_name(result, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="onnxruntime's values differ from torch's"):
         export_onnx(result.output_dir, tmp_path / "policy.onnx")
     assert list(tmp_path.iterdir()) == []
+    assert cli.main(["export", str(result.output_dir), "--output", str(tmp_path / "policy.onnx")]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_too_large_get_one_line(tmp_path, capsys):
+    network = QNetwork(8, 4, (24, 9))
+    network.flat.mul_(1e30)
+    save_model(tmp_path, network, Config())
+    assert cli.main(["export", str(tmp_path)]) == 2
+    assert "must have a network of finite action values, got too large ones\n" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_what_cannot_be_exported(result, in_tmp, monkeypatch, capsys):
