@@ -233,7 +233,9 @@ def _warnings_as_lines(prog: str) -> contextlib.AbstractContextManager[None]:
     """Show warnings as plain lines on stderr. The stream is the one of now, whoever redirects stderr later."""
     stream = sys.stderr
 
-    def show(message: Warning | str, *_: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *_: Any) -> None:
+        if issubclass(category, DeprecationWarning | PendingDeprecationWarning | ImportWarning | ResourceWarning):
+            return  # These are for developers.
         text = " ".join(re.sub(r"\x1b\[[\d;]*m", "", str(message)).split())  # without Gymnasium's colours
         print_lines(f"{prog}: warning: {text}", stream)
 

@@ -114,7 +114,7 @@ def test_train_then_evaluate(in_tmp, capsys):
         ("run --episodes 0", "episodes must be an integer of at least 1, got 0"),
         ("run --episodes x", "--episodes must be an integer of at least 1, got 'x'"),
         ("run --backend fast", "--backend must be one of native, sync, async or None, got 'fast'"),
-        ("run --seed -1", "seed must be an integer of at least 0, got -1"),
+        ("run --seed -1", "seed must be an integer of at least 0 and at most 18446744073709551615, got -1"),
         ("foreign", "foreign/model.safetensors must be a safetensors file, got one that cannot be read ("),
         ("anonymous", "anonymous/model.safetensors must be a model saved by fastlander, got one without its settings"),
     ],

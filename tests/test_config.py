@@ -27,7 +27,7 @@ from fastlander.config import is_lander
         ({"solved_score": float("inf")}, "solved_score must be a number that is finite or None, got inf"),
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda, got 'tpu'"),
         ({"loss": "mae"}, "loss must be one of huber, mse, got 'mae'"),
-        ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
+        ({"seed": -1}, "seed must be an integer of at least 0 and at most 18446744073709551615, got -1"),
         ({"hidden_sizes": ()}, "hidden_sizes must be one or more numbers, each an integer of at least 1, got ()"),
         ({"hidden_sizes": (64, 0)}, "hidden_sizes must be one or more numbers, each an integer of at least 1"),
         ({"adam_betas": (0.9,)}, "adam_betas must be 2 numbers, each a number of at least 0 and below 1, got"),
@@ -77,7 +77,11 @@ def test_some_settings_have_no_effect_on_the_result():
     names = {field.name for field in dataclasses.fields(Config)}
     assert names - settings.keys() == {"output_dir", "progress", "tensorboard", "checkpoint_interval"}
     assert settings["hidden_sizes"] == [8]
-    assert Config.from_json(json.dumps(settings)) == Config(num_envs=4, hidden_sizes=(8,), seed=3)
+    # The lander's own limit of training episodes is spelled out, as earlier versions have it in their files.
+    assert settings["max_episode_steps"] == 500
+    expected = Config(num_envs=4, hidden_sizes=(8,), seed=3, max_episode_steps=500)
+    assert Config.from_json(json.dumps(settings)) == expected
+    assert Config(env_id="MountainCar-v0").result_settings()["max_episode_steps"] is None
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,8 @@ def test_the_lecture_preset_has_the_lecture_s_numbers():
     assert not lecture.separate_target
     assert not lecture.double_dqn
     assert (lecture.epsilon_start, lecture.epsilon_decay, lecture.epsilon_end) == (1.0, 0.995, 0.0)
-    assert (lecture.max_episode_steps, lecture.max_episodes, lecture.solved_by) == (500, 2_000, "training")
+    assert (lecture.max_episode_steps, lecture.max_episodes, lecture.solved_by) == (None, 2_000, "training")
+    assert lecture.result_settings()["max_episode_steps"] == 500
     assert (lecture.n_step, lecture.gamma, lecture.reward_scale, lecture.max_grad_norm) == (1, 0.99, 1.0, None)
     assert not lecture.mirrors
 
