@@ -118,14 +118,8 @@ def test_an_output_never_fails():
 def test_names_that_the_terminal_cannot_show_end_nothing(encoding, tmp_path, run):
     target = tmp_path / "착륙…run"
     target.symlink_to(run)
-    done = command(
-        "evaluate",
-        target,
-        "--episodes",
-        "2",
-        capture_output=True,
-        env={"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
-    )
+    plain = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = command("evaluate", target, "--episodes", "2", capture_output=True, env=plain)
     assert (done.returncode, done.stderr) == (0, "")
     done = command("report", target, "--output", tmp_path / "달.html", capture_output=True, env=plain)
     assert done.returncode == 0
