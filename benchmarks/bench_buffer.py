@@ -7,7 +7,7 @@ import pytest
 
 from fastlander import ReplayBuffer
 from fastlander.experience.n_step import NStep
-from fastlander.experience.replay_buffer import Transition
+from fastlander.experience.transition import Transition
 
 SIZE, BATCH = 5_000, 64
 OBS = np.ones(8, np.float32)

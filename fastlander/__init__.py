@@ -7,6 +7,11 @@ behind a name is imported when the name is first used (PEP 562).
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastlander.startup import begin_process, is_command
+
+if is_command():
+    begin_process()
+
 from fastlander.lander.registration import register
 from fastlander.version import __version__
 

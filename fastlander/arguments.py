@@ -1,6 +1,7 @@
-"""Parsing for every command, by tyro. Wrong input gives one line and exit status 2."""
+"""Parsing for every command, by tyro. A wrong argument is an InputError of one line."""
 
 import contextlib
+import functools
 import io
 import itertools
 import re
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from fastlander.validation import InputError, allowed
+from fastlander.validation import InputError, allowed, shown
 
 Directory = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
 """The argument of a command that reads a run: its directory."""
@@ -26,6 +27,8 @@ def parse(
 ) -> Any:
     """`tyro.cli(target)`, where a wrong argument raises an InputError of one line.
 
+    Only what tyro itself says on stderr is caught: a function is called after all its arguments have been read.
+
     Args:
         target: a dataclass to fill in, or a function to call with the arguments.
         argv: arguments. None takes those of the process.
@@ -34,23 +37,30 @@ def parse(
         **options: further options of `tyro.cli`.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+
+    @functools.wraps(target)
+    def read(*positional: Any, **named: Any) -> Callable[[], Any]:
+        return functools.partial(target, *positional, **named)
+
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            return tyro.cli(target, args=args, prog=prog, **options)
+            if isinstance(target, type):
+                return tyro.cli(target, args=args, prog=prog, **options)
+            call = tyro.cli(read, args=args, prog=prog, **options)
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise InputError(_one_line(box.getvalue(), args, hints)) from None
+        raise _refusal(stop) or InputError(_one_line(box.getvalue(), args, hints)) from None
+    return call()
 
 
-def exit_status(prog: str, command: Callable[[], int]) -> int:
-    """The exit status of a command. For an InputError it is 2, and the error's line goes to stderr."""
-    try:
-        return command()
-    except InputError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
-        return 2
+def _refusal(stop: BaseException) -> InputError | None:
+    """The InputError of a dataclass that tyro wanted to make, if that is why tyro stops."""
+    cause = stop.__context__
+    while cause is not None and not isinstance(cause, InputError):
+        cause = cause.__context__
+    return cause
 
 
 def _one_line(box: str, args: list[str], hints: Mapping[str, Any]) -> str:
@@ -80,5 +90,5 @@ def _given(flag: str, args: list[str], several: bool) -> str:
         if name.replace("_", "-") == flag:
             following = [value] if equals else args[i + 1 :]
             values = list(itertools.takewhile(lambda text: not text.startswith("--"), following))
-            return repr(" ".join(values if several else values[:1])) if values else "nothing"
+            return shown(" ".join(values if several else values[:1])) if values else "nothing"
     return "nothing"

@@ -5,6 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from fastlander.terminal import exit_status
 from fastlander.version import __version__
 
 COMMANDS = {
@@ -31,8 +32,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"fastlander {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     args = list(sys.argv[1:] if argv is None else argv)
-    command = parser.parse_args(args[:1]).command
-    return importlib.import_module(f"fastlander.{command}").main(args[1:])
+    chosen = argparse.Namespace()
+
+    def choose() -> int:
+        parser.parse_args(args[:1], chosen)
+        return 0
+
+    status = exit_status("fastlander", choose)
+    if getattr(chosen, "command", None) is None:
+        return status  # of --help, --version, or an error
+    return importlib.import_module(f"fastlander.{chosen.command}").main(args[1:])
 
 
 if __name__ == "__main__":

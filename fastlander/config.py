@@ -8,12 +8,14 @@ import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from fastlander.validation import Count, InputError, Natural, Range, check, quoted, shown
+from fastlander.validation import Count, InputError, Natural, Range, Seed, StepLimit, check, check_path, quoted, shown
 
 LANDER_ID = "LunarLander-v3"
 """Gymnasium's own lander with discrete actions."""
 LANDER_IDS = (LANDER_ID, f"fastlander/{LANDER_ID}", f"fastlander:fastlander/{LANDER_ID}")
 """Every id of that lander. `is_lander` asks for them."""
+TRAINING_LIMIT = 500
+"""Steps after which a training episode of the lander is cut, and of environments that have no limit of their own."""
 WITHOUT_EFFECT = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
 """Settings that do not change the result of a run. They say where it is written, what it shows, how often it saves."""
 
@@ -38,7 +40,7 @@ class Config:
     """native (our lander), sync (Gymnasium's), async (a process each). None is native for LunarLander, else sync."""
     num_envs: Count = 32
     """Environments that step together."""
-    seed: Natural = 0
+    seed: Seed = 0
     """Seed of every random stream. The same seed gives the same run."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the network is: cpu, cuda, or auto, which takes a CUDA GPU if there is one."""
@@ -53,8 +55,8 @@ class Config:
     """Timesteps to train, at most, rounded up to a whole vector step. The run stops there, solved or not."""
     max_episodes: Count | None = None
     """Finished training episodes, at most. None is no limit."""
-    max_episode_steps: Count = 500
-    """Steps after which a training episode is cut (truncated). A cut episode still bootstraps."""
+    max_episode_steps: StepLimit | None = None
+    """Steps of a training episode, at most. None is the environment's own limit; 500 for the lander or without one."""
     solved_by: Literal["greedy", "training", "never"] = "greedy"
     """What must reach solved_score to end the run: greedy (fresh greedy episodes), training (the last 100) or never."""
     solved_score: Finite | None = None
@@ -123,8 +125,8 @@ class Config:
     """Environment i of N explores with epsilon**(1 + 2 i / (N - 1)), as in Ape-X (Horgan et al. 2018)."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.output_dir, os.PathLike):
-            object.__setattr__(self, "output_dir", os.fspath(self.output_dir))
+        if self.output_dir is not None:
+            object.__setattr__(self, "output_dir", os.fspath(check_path("output_dir", self.output_dir)))
         for name, hint in setting_types().items():
             object.__setattr__(self, name, check(name, hint, getattr(self, name)))
         object.__setattr__(self, "env_id", current_env_id(self.env_id, stacklevel=4))
@@ -178,9 +180,12 @@ class Config:
     def result_settings(self) -> dict[str, Any]:
         """The settings that decide the result of a run, as JSON gives them back: all but those `WITHOUT_EFFECT`.
 
-        A model file and a checkpoint carry these, so that equal runs leave equal files wherever they are written.
+        A model file and a checkpoint carry these, so that equal runs leave equal files wherever they are written. The
+        lander's limit of steps is among them as a number, as in the files of earlier versions.
         """
         settings = json.loads(self.to_json())
+        if self.is_lander and self.max_episode_steps is None:
+            settings["max_episode_steps"] = TRAINING_LIMIT
         return {name: value for name, value in settings.items() if name not in WITHOUT_EFFECT}
 
     @classmethod

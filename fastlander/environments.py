@@ -1,9 +1,10 @@
 """`make_vec_env`: environments that step together, on the backend asked for, if their spaces can be learned from."""
 
+import contextlib
 import importlib
 import multiprocessing
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -12,13 +13,18 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.config import current_env_id, is_lander
+from fastlander.config import TRAINING_LIMIT, Config, current_env_id, is_lander
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
-from fastlander.validation import Count, InputError, check, quoted
+from fastlander.memory import check_memory
+from fastlander.terminal import SIGNALS
+from fastlander.validation import Count, InputError, StepLimit, check, quoted, shown
 
 BACKENDS = ("native", "sync", "async")
 OWN_MODULE = "fastlander"
 """The module that any file may name in its env_id, as it is imported already."""
+BYTES_PER_ENV = {"native": 4_000, "sync": 3_000, "async": 5_000_000}
+"""Memory that one environment takes, at least: a native lander, CartPole, and a process with CartPole."""
+GRACE = 5  # s, see `_leave_signals_to_parent`
 
 
 def make_vec_env(
@@ -45,15 +51,16 @@ def make_vec_env(
 
     Raises:
         ValueError: the id or backend is unknown, native is asked for another environment than LunarLander, the
-            observations are no flat Box, or the actions are not Discrete.
+            observations are no flat Box, the actions are not Discrete, or that many do not fit in memory.
     """
     num_envs = check("num_envs", Count, num_envs)
     if backend is not None and backend not in BACKENDS:
-        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {shown(backend)}")
     if max_episode_steps is not None:
-        env_settings["max_episode_steps"] = check("max_episode_steps", Count, max_episode_steps)
+        env_settings["max_episode_steps"] = check("max_episode_steps", StepLimit, max_episode_steps)
     env_id = current_env_id(env_id, stacklevel=3)
     find_spec(env_id)
+    check_memory("num_envs", num_envs, num_envs * bytes_per_env(env_id, backend))
     if backend is None:
         backend = "native" if is_lander(env_id) else "sync"
     if backend == "native":
@@ -63,15 +70,17 @@ def make_vec_env(
         from fastlander.lander.vector_env import LunarLanderVectorEnv
 
         return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)
+    is_async = backend == "async"
     try:
-        env = gym.make_vec(
-            env_id,
-            num_envs=num_envs,
-            vectorization_mode=backend,
-            vector_kwargs={"autoreset_mode": autoreset_mode},
-            wrappers=[_leave_interrupts_to_parent] if backend == "async" else None,
-            **env_settings,
-        )
+        with _signals_blocked() if is_async else contextlib.nullcontext():
+            env = gym.make_vec(
+                env_id,
+                num_envs=num_envs,
+                vectorization_mode=backend,
+                vector_kwargs={"autoreset_mode": autoreset_mode},
+                wrappers=[_leave_signals_to_parent] if is_async else None,
+                **env_settings,
+            )
     except (gym.error.Error, ImportError) as error:
         raise _refused(env_id, error) from error
     try:
@@ -80,6 +89,18 @@ def make_vec_env(
         env.close()
         raise
     return env
+
+
+def bytes_per_env(env_id: str, backend: str | None) -> int:
+    """Memory that one environment takes, at least, on this backend of `make_vec_env`."""
+    return BYTES_PER_ENV[backend or ("native" if is_lander(env_id) else "sync")]
+
+
+def training_limit(config: Config) -> int | None:
+    """`max_episode_steps` of a run's training episodes; None where the environment has its own limit, which stays."""
+    if config.max_episode_steps is not None:
+        return config.max_episode_steps
+    return TRAINING_LIMIT if config.is_lander or not find_spec(config.env_id).max_episode_steps else None
 
 
 def find_spec(env_id: str) -> gym.envs.registration.EnvSpec:
@@ -181,8 +202,28 @@ def _refused(env_id: str, error: Exception) -> InputError:
     return InputError(f"env_id must be an environment that Gymnasium can make, got {env_id!r} ({quoted(error)})")
 
 
-def _leave_interrupts_to_parent(env: gym.Env) -> gym.Env:
-    """Ignore Ctrl-C in a worker process, because the parent process closes its workers when it stops."""
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait while processes are started, which begin with the signals blocked too."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _leave_signals_to_parent(env: gym.Env) -> gym.Env:
+    """In a worker process, leave Ctrl-C and SIGTERM to the parent process, which closes its workers when it stops.
+
+    Both may be sent to the whole group of processes. A worker that ended at once would be missed in the parent's last
+    step. After SIGTERM, with which the parent also ends workers that do not answer, it ends a few seconds later.
+    """
     if multiprocessing.parent_process() is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if hasattr(signal, "alarm"):
+            signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     return env

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlander.config import Backend
-from fastlander.validation import Count, Natural, check
+from fastlander.memory import check_memory
+from fastlander.terminal import exit_status, print_lines
+from fastlander.validation import Count, Seed, check, check_path
 
 if TYPE_CHECKING:
     from fastlander.evaluation.evaluation import Evaluation
@@ -37,16 +39,17 @@ def evaluate_run(
 
     Raises:
         ValueError: the directory has no model, or one that does not fit its environment; its environment needs a module
-            that is not in `imports`; or a number is out of range.
+            that is not in `imports`; a number is out of range; or so many episodes do not fit in memory.
     """
     from fastlander.evaluation.episodes import evaluate, make_eval_env
+    from fastlander.evaluation.evaluation import BYTES_PER_EPISODE
     from fastlander.learner.fused.policy import FusedPolicy  # here, so that --help does not wait for torch and numba
     from fastlander.storage.model_file import load_model
     from fastlander.streams import draw_seeds
 
-    episodes = check("episodes", Count, episodes)
-    seed = check("seed", Natural, seed)
-    q_network, config = load_model(directory, imports)
+    episodes, seed = check("episodes", Count, episodes), check("seed", Seed, seed)
+    check_memory("episodes", episodes, episodes * BYTES_PER_EPISODE)
+    q_network, config = load_model(check_path("directory", directory), imports)
     config = replace(config, backend=backend or config.backend)
     with closing(make_eval_env(config, episodes)) as env:
         seeds = draw_seeds(np.random.default_rng(seed), episodes)
@@ -54,11 +57,11 @@ def evaluate_run(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print an evaluation; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, Imports, exit_status, parse
+    """Print an evaluation; exit status as of `exit_status`."""
+    from fastlander.arguments import Directory, Imports, parse
 
     def command(
-        directory: Directory, episodes: Count = 100, seed: Natural = 0, backend: Backend | None = None,
+        directory: Directory, episodes: Count = 100, seed: Seed = 0, backend: Backend | None = None,
         imports: Imports = (),
     ) -> int:  # fmt: skip
         """Play greedy episodes with the policy of a finished run and print their statistics.
@@ -72,10 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         """
         from fastlander.evaluation.evaluation import describe
 
-        print(describe(*evaluate_run(directory, episodes, seed, backend, imports=imports)))
+        print_lines(describe(*evaluate_run(directory, episodes, seed, backend, imports=imports)))
         return 0
 
-    hints = {"episodes": Count, "seed": Natural, "backend": Backend | None}
+    hints = {"episodes": Count, "seed": Seed, "backend": Backend | None}
     return exit_status(PROG, lambda: parse(command, argv, PROG, hints))
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlander.storage.files import ONNX_FILE, check_new, write_output
-from fastlander.validation import InputError
+from fastlander.terminal import FAILED, exit_status, print_lines
+from fastlander.validation import InputError, check_path
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +43,9 @@ def export_onnx(directory: str | Path, output: str | Path | None = None, *, impo
     """
     from fastlander.storage.model_file import load_model, model_metadata  # here, so that --help does not wait for torch
 
+    directory = check_path("directory", directory)
     q_network, config = load_model(directory, imports)
-    path = check_new(Path(directory) / ONNX_FILE if output is None else Path(output))
+    path = check_new(directory / ONNX_FILE if output is None else check_path("output", output))
     try:
         import onnxruntime
         import onnxscript  # noqa: F401 (torch.onnx needs it)
@@ -96,8 +98,8 @@ def _quiet():
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the ONNX file; exit status 0, 1 if it does not compute what the policy does, or 2 for bad input."""
-    from fastlander.arguments import Directory, Imports, exit_status, parse
+    """Write the ONNX file; exit status as of `exit_status`, and 1 if it does not compute what the policy does."""
+    from fastlander.arguments import Directory, Imports, parse
 
     def command(directory: Directory, output: str | None = None, imports: Imports = ()) -> int:
         """Write the policy of a finished run as ONNX, checked with onnxruntime (needs the extra fastlander[onnx]).
@@ -110,9 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             path = export_onnx(directory, output, imports=imports)
         except ValuesDiffer as error:
-            print(f"{PROG}: {error}", file=sys.stderr)
-            return 1
-        print(f"Saved in {path}")
+            print_lines(f"{PROG}: {error}", sys.stderr)
+            return FAILED
+        print_lines(f"Saved in {path}")
         return 0
 
     return exit_status(PROG, lambda: parse(command, argv, PROG, {}))

@@ -4,7 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from fastlander.validation import Count, InputError, Natural, check
+from fastlander.memory import check_memory
+from fastlander.terminal import exit_status, print_lines
+from fastlander.validation import Count, InputError, Seed, check, check_path
 
 PROG = "fastlander play"
 
@@ -16,10 +18,11 @@ def _check_screen() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Show the episodes and print their returns; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, Imports, exit_status, parse
+    """Show the episodes and print their returns; exit status as of `exit_status`."""
+    from fastlander.arguments import Directory, Imports, parse
+    from fastlander.streams import BYTES_PER_SEED  # here, so that --help does not wait for NumPy
 
-    def command(directory: Directory, episodes: Count = 3, seed: Natural = 0, imports: Imports = ()) -> int:
+    def command(directory: Directory, episodes: Count = 3, seed: Seed = 0, imports: Imports = ()) -> int:
         """Show greedy episodes of a finished run in Gymnasium's window, one after the other.
 
         Args:
@@ -29,17 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             imports: Python module that the run's environment may import, and so run. May be given several times.
         """
         check("episodes", Count, episodes)
-        check("seed", Natural, seed)
+        check("seed", Seed, seed)
+        check_memory("episodes", episodes, episodes * BYTES_PER_SEED)
         _check_screen()
         from fastlander.viewing.flight import Flight
 
-        flight = Flight(directory, episodes, seed, "human", imports)
+        flight = Flight(check_path("directory", directory), episodes, seed, "human", imports)
         for _ in flight.frames():
             pass
-        print("Returns " + ", ".join(f"{score:.1f}" for score in flight.returns))
+        print_lines("Returns " + ", ".join(f"{score:.1f}" for score in flight.returns))
         return 0
 
-    hints = {"episodes": Count, "seed": Natural}
+    hints = {"episodes": Count, "seed": Seed}
     return exit_status(PROG, lambda: parse(command, argv, PROG, hints))
 
 

@@ -7,8 +7,11 @@ from typing import Literal
 
 import numpy as np
 
+from fastlander.memory import check_memory
 from fastlander.storage.files import check_new, replacing, writing_output
-from fastlander.validation import Count, Natural, check
+from fastlander.streams import BYTES_PER_SEED
+from fastlander.terminal import exit_status, print_lines
+from fastlander.validation import Count, Seed, check, check_path
 from fastlander.viewing.video import load_ffmpeg, write_frames, write_gif, write_mp4
 
 PROG = "fastlander record"
@@ -39,10 +42,12 @@ def record(
 
     Raises:
         ValueError: the directory has no model, or one that does not fit its environment; the environment cannot be
-            rendered, or needs a module that is not in `imports`; the output exists or cannot be written; or
-            imageio-ffmpeg is missing for mp4.
+            rendered, or needs a module that is not in `imports`; a number is out of range; the output exists or cannot
+            be written; or imageio-ffmpeg is missing for mp4.
     """
-    episodes, seed = check("episodes", Count, episodes), check("seed", Natural, seed)
+    episodes, seed = check("episodes", Count, episodes), check("seed", Seed, seed)
+    check_memory("episodes", episodes, episodes * BYTES_PER_SEED)
+    directory = check_path("directory", directory)
     format = check("format", Format, format)
     if format == "mp4":
         load_ffmpeg()
@@ -50,7 +55,7 @@ def record(
 
     flight = Flight(directory, episodes, seed, "rgb_array", imports)
     name = "frames" if format == "frames" else f"flight.{format}"
-    path = check_new(Path(directory) / name if output is None else Path(output))
+    path = check_new(directory / name if output is None else check_path("output", output))
     write = {"gif": write_gif, "mp4": write_mp4, "frames": write_frames}[format]
     with writing_output(path), replacing(path) as temporary:
         write(temporary, _with_bar(flight.frames(), progress), flight.frames_per_second)
@@ -58,19 +63,21 @@ def record(
 
 
 def _with_bar(frames: Iterable[np.ndarray], progress: bool) -> Iterator[np.ndarray]:
-    """The same frames, with a bar on the terminal while they are taken, if `progress`."""
+    """The same frames, with a bar on the terminal while they are taken, if there is one and `progress`."""
+    from rich import get_console
     from rich.progress import track
 
-    return iter(track(frames, "recording", total=None, transient=True, disable=not progress))
+    shown = progress and get_console().is_interactive
+    return iter(track(frames, "recording", total=None, transient=True, disable=not shown))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the pictures; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, Imports, exit_status, parse
+    """Write the pictures; exit status as of `exit_status`."""
+    from fastlander.arguments import Directory, Imports, parse
 
     def command(
         directory: Directory, output: str | None = None, format: Format = "gif", episodes: Count = 1,
-        seed: Natural = 0, imports: Imports = (),
+        seed: Seed = 0, imports: Imports = (),
     ) -> int:  # fmt: skip
         """Record greedy episodes of a finished run, as Gymnasium's own environment renders them.
 
@@ -86,10 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             directory, output, format=format, episodes=episodes, seed=seed, progress=True, imports=imports
         )
         scores = ", ".join(f"{score:.1f}" for score in returns)
-        print(f"Returns {scores}\nSaved in {path}")
+        print_lines(f"Returns {scores}\nSaved in {path}")
         return 0
 
-    hints = {"episodes": Count, "seed": Natural, "format": Format}
+    hints = {"episodes": Count, "seed": Seed, "format": Format}
     return exit_status(PROG, lambda: parse(command, argv, PROG, hints))
 
 

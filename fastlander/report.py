@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastlander.storage.files import REPORT_FILE, check_new, write_output
+from fastlander.terminal import exit_status, print_lines
+from fastlander.validation import check_path
 
 PROG = "fastlander report"
 
@@ -23,15 +25,15 @@ def write_report(directory: str | Path, output: str | Path | None = None, *, imp
     """
     from fastlander.viewing.report_page import report_page  # here, so that --help does not wait for torch and numba
 
-    directory = Path(directory)
-    path = directory / REPORT_FILE if output is None else check_new(Path(output))
+    directory = check_path("directory", directory)
+    path = directory / REPORT_FILE if output is None else check_new(check_path("output", output))
     write_output(path, report_page(directory, imports).encode())
     return path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the report; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import Directory, Imports, exit_status, parse
+    """Write the report; exit status as of `exit_status`."""
+    from fastlander.arguments import Directory, Imports, parse
 
     def command(directory: Directory, output: str | None = None, imports: Imports = ()) -> int:
         """Write report.html of a finished run: learning curve, returns, and its best, median and worst landing to play.
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             output: New file to make. None is report.html in the directory, which is replaced.
             imports: Python module that the run's environment may import, and so run. May be given several times.
         """
-        print(f"Saved in {write_report(directory, output, imports=imports)}")
+        print_lines(f"Saved in {write_report(directory, output, imports=imports)}")
         return 0
 
     return exit_status(PROG, lambda: parse(command, argv, PROG, {}))

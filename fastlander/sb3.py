@@ -1,5 +1,6 @@
 """`SB3VecEnv`: the native lander for Stable-Baselines3 (needs the extra fastlander[sb3])."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +62,10 @@ class SB3VecEnv(VecEnv):
                 "terminal_observation": info["final_obs"][i],
             }
         return obs, reward.astype(np.float32), done, infos
+
+    def __copy__(self) -> "SB3VecEnv":
+        # Landers of its own, as `copy.copy` of the environment inside gives them.
+        return copy.deepcopy(self)
 
     def close(self) -> None:
         """Stop the environment's threads."""

@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+BYTES_PER_SEED = 40
+"""Memory that a seed in a list takes, at least."""
+
 
 class Streams(NamedTuple):
     """The random streams of one run. They are independent: what is drawn from one does not change another."""

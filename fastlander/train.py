@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from fastlander.arguments import Imports, exit_status, parse
+from fastlander.arguments import Imports, parse
 from fastlander.config import PRESETS, Config, setting_types
+from fastlander.terminal import FAILED, exit_status, print_lines
 from fastlander.validation import Count, InputError, check
 
 PROG = "fastlander train"
@@ -54,7 +55,13 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the command line says.
 
-    Exit status: 0 done, 1 failed (diverged, or the disk is full), 2 bad input, 130 interrupted.
+    Exit status:
+        0: done.
+        1: failed (the loss diverged, the disk is full), or done with output lost. A terminal, pipe or file that takes
+            no output stops no run: all its files are written.
+        2: bad input; nothing was written.
+        130, 143: ended by Ctrl-C or SIGTERM. A run that has begun ends in order and saves its model. A second signal
+            ends it at once; its last checkpoint stays.
     """
     return exit_status(PROG, lambda: _train(read_arguments(argv)))
 
@@ -85,19 +92,19 @@ def _train(arguments: Arguments) -> int:
             trainer = Trainer.resume(resumed, imports=arguments.imports, progress=progress)
         result = trainer.run()
     except RunFailed as error:
-        print(f"{PROG}: {error}", file=sys.stderr)
-        return 1
-    print(result.summary())
+        print_lines(f"{PROG}: {error}", sys.stderr)
+        return FAILED
+    print_lines(result.summary())
     gc.freeze()
-    return 130 if result.interrupted else 0
+    return 128 + result.signal if result.interrupted else 0
 
 
 def _train_seeds(config: Config, count: int) -> int:
     from fastlander.training.multi_seed import train_seeds
 
-    seeds = train_seeds(config, count, print if config.progress else lambda line: None)
-    print(seeds.summary())
-    return 130 if seeds.interrupted else 1 if seeds.failed else 0
+    seeds = train_seeds(config, count, print_lines if config.progress else lambda line: None)
+    print_lines(seeds.summary())
+    return 128 + seeds.signal if seeds.interrupted else FAILED if seeds.failed else 0
 
 
 if __name__ == "__main__":

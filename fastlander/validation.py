@@ -1,11 +1,16 @@
 """Checks of values from outside: their type and range, and one line that says what is allowed."""
 
+import contextlib
+import errno
 import math
 import numbers
+import os
 import reprlib
+import sys
 import types
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 LONGEST_QUOTE = 200
@@ -14,6 +19,10 @@ LONGEST_QUOTE = 200
 
 class InputError(ValueError):
     """A value from outside that cannot be used. The message is one line: what was wrong, and what is allowed."""
+
+
+LARGEST = 2**63 - 1
+"""The largest integer that a setting can have, if its range does not say otherwise: what 64 bits hold."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +40,24 @@ class Range:
         return above and below
 
     def __str__(self) -> str:
-        low = f"{'above' if self.low_open else 'of at least'} {self.low:g}"
-        high = f"{'below' if self.high_open else 'at most'} {self.high:g}"
-        bounds = [low] * (self.low > -math.inf) + [high] * (self.high < math.inf)
-        return " and ".join(bounds) or "that is finite"
+        return self.words(None)
+
+    def words(self, got: Any) -> str:
+        """The range in words. Of the bound that all integers share it speaks only where `got` is beyond it."""
+        low = f"{'above' if self.low_open else 'of at least'} {_digits(self.low)}"
+        high = f"{'below' if self.high_open else 'at most'} {_digits(self.high)}"
+        says_high = isinstance(got, int) and got > LARGEST if self.high == LARGEST else self.high < math.inf
+        return " and ".join([low] * (self.low > -math.inf) + [high] * says_high) or "that is finite"
 
 
-Count = Annotated[int, Range(low=1)]
+Count = Annotated[int, Range(low=1, high=LARGEST)]
 """An integer of at least 1."""
-Natural = Annotated[int, Range(low=0)]
+Natural = Annotated[int, Range(low=0, high=LARGEST)]
 """An integer of at least 0."""
+Seed = Annotated[int, Range(low=0, high=2**64 - 1)]
+"""A seed of random streams. torch's generators take no larger one."""
+StepLimit = Annotated[int, Range(low=1, high=2**31 - 1)]
+"""Steps of an episode, at most. The lander's kernels count them in 32 bits."""
 
 
 def check(name: str, hint: Any, value: Any) -> Any:
@@ -58,7 +75,7 @@ def check(name: str, hint: Any, value: Any) -> Any:
     """
     checked = _accept(hint, value)
     if checked is _REFUSED:
-        raise InputError(f"{name} must be {allowed(hint)}, got {shown(value)}")
+        raise InputError(f"{name} must be {allowed(hint, value)}, got {shown(value)}")
     return checked
 
 
@@ -68,8 +85,8 @@ def shown(value: Any) -> str:
     short.maxstring = short.maxother = short.maxlong = LONGEST_QUOTE
     try:
         return quoted(short.repr(value))
-    except ValueError:  # an integer of more digits than Python prints
-        return "a number of too many digits"
+    except ValueError:  # Python writes no integer of more than 4,300 digits.
+        return f"a number of more than {sys.get_int_max_str_digits()} digits"
 
 
 def quoted(text: object) -> str:
@@ -79,18 +96,52 @@ def quoted(text: object) -> str:
     return line if len(line) <= LONGEST_QUOTE else f"{line[:LONGEST_QUOTE]}..."
 
 
-def allowed(hint: Any) -> str:
-    """The values that an annotated type takes, in words: "an integer of at least 1" for `Count`."""
+def check_path(name: str, path: str | os.PathLike[str]) -> Path:
+    """`path`, with the home directory for a leading `~`.
+
+    Args:
+        name: of the setting, for the error's line.
+        path: what was given; nothing needs to be there.
+
+    Raises:
+        ValueError: no file can have this path.
+    """
+    try:
+        text = os.path.expanduser(os.fspath(path))
+    except TypeError:
+        raise InputError(f"{name} must be a path, got {shown(path)}") from None
+    if not text or not isinstance(text, str):
+        raise InputError(f"{name} must be a path, got {shown(path)}")
+    if "\0" in text:
+        raise InputError(f"{name} must be a path without NUL characters, got {shown(path)}")
+    try:
+        os.fsencode(text).decode()
+        os.lstat(text)
+    except UnicodeError:  # The library that reads models opens no other files.
+        raise InputError(f"{name} must be a path in UTF-8, got {shown(path)}") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{name} must be a path of allowed length, got {shown(path)} ({error.strerror})") from None
+    return Path(text)
+
+
+def allowed(hint: Any, got: Any = None) -> str:
+    """The values that an annotated type takes, in words: "an integer of at least 1" for `Count`.
+
+    got: the value that was refused, which decides how much has to be said.
+    """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
-        return f"{allowed(args[0])} {args[1]}"
+        return f"{allowed(args[0])} {args[1].words(got)}"
     if origin is Literal:
         return f"one of {', '.join(map(str, args))}"
     if origin in (types.UnionType, typing.Union):
-        return " or ".join(allowed(arg) for arg in args)
+        return " or ".join(allowed(arg, got) for arg in args)
     if origin is tuple:
         number = "one or more numbers" if args[-1] is Ellipsis else f"{len(args)} numbers"
-        return f"{number}, each {allowed(args[0])}"
+        items = got if isinstance(got, tuple | list) else ()
+        wrong = next((item for item in items if _accept(args[0], item) is _REFUSED), None)
+        return f"{number}, each {allowed(args[0], wrong)}"
     return {int: "an integer", float: "a number", bool: "True or False", str: "text", type(None): "None"}[hint]
 
 
@@ -111,10 +162,9 @@ def _accept(hint: Any, value: Any) -> Any:
     if origin is tuple:
         return _accept_tuple(args, value)
     if hint in _NUMBERS and isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool):
-        try:
+        with contextlib.suppress(OverflowError):  # of an integer that no float can hold
             return hint(value)
-        except OverflowError:  # an integer that no float holds
-            return _REFUSED
+        return _REFUSED
     return value if type(value) is hint else _REFUSED
 
 
@@ -127,3 +177,8 @@ def _accept_tuple(args: tuple[Any, ...], value: Any) -> Any:
         return _REFUSED
     accepted = tuple(_accept(hint, item) for hint, item in zip(hints, value, strict=True))
     return _REFUSED if any(item is _REFUSED for item in accepted) else accepted
+
+
+def _digits(bound: float) -> str:
+    """A bound in words: an integer with all its digits."""
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"

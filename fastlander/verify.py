@@ -5,9 +5,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastlander.validation import Count, Natural, check
+from fastlander.memory import check_memory
+from fastlander.terminal import exit_status, print_lines
+from fastlander.validation import Count, Seed, check
 
 PROG = "fastlander verify"
+BYTES_PER_EPISODE = 40
+BYTES_PER_LANDER = 100_000  # with Gymnasium's beside it
 
 
 @dataclass(frozen=True)
@@ -20,24 +24,26 @@ class Arguments:
     """Landers that step together."""
     num_threads: Count = 1
     """Threads that step the landers."""
-    seed: Natural = 0
+    seed: Seed = 0
     """Seed of the first episode of each group."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print how many steps were compared and how many differ; exit status 0, 1 if any differs, 2 for bad input."""
-    from fastlander.arguments import exit_status, parse
+    """Print how many steps were compared and how many differ; exit status 1 if any does, else as of `exit_status`."""
+    from fastlander.arguments import parse
 
     def run() -> int:
-        hints = {"episodes": Count, "num_envs": Count, "num_threads": Count, "seed": Natural}
+        hints = {"episodes": Count, "num_envs": Count, "num_threads": Count, "seed": Seed}
         arguments = parse(Arguments, argv, PROG, hints)
         for name, hint in hints.items():
             check(name, hint, getattr(arguments, name))
+        check_memory("episodes", arguments.episodes, arguments.episodes * BYTES_PER_EPISODE)
+        check_memory("num_envs", arguments.num_envs, arguments.num_envs * BYTES_PER_LANDER)
         # Imported here, so that --help does not wait for numba.
         from fastlander.lander.parity import GROUPS, Parity, compare, environment
 
-        print(environment())
-        print(f"{'':<22}{'episodes':>9}{'steps':>11}{'mismatches':>12}")
+        print_lines(environment())
+        print_lines(f"{'':<22}{'episodes':>9}{'steps':>11}{'mismatches':>12}")
         total = Parity()
         start = time.perf_counter()
         for name, group in GROUPS.items():
@@ -46,13 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 group, range(arguments.seed, arguments.seed + count), arguments.num_envs, arguments.num_threads
             )
             where = f"   first: {part.first}" if part.first else ""
-            print(f"{name:<22}{part.episodes:>9,}{part.steps:>11,}{part.mismatches:>12,}{where}", flush=True)
+            print_lines(f"{name:<22}{part.episodes:>9,}{part.steps:>11,}{part.mismatches:>12,}{where}")
             total.episodes += part.episodes
             total.steps += part.steps
             total.mismatches += part.mismatches
-        print(f"{'all':<22}{total.episodes:>9,}{total.steps:>11,}{total.mismatches:>12,}")
+        print_lines(f"{'all':<22}{total.episodes:>9,}{total.steps:>11,}{total.mismatches:>12,}")
         verdict = "differ" if total.mismatches else "are the same, byte for byte"
-        print(f"The two landers {verdict} ({time.perf_counter() - start:.0f} s).")
+        print_lines(f"The two landers {verdict} ({time.perf_counter() - start:.0f} s).")
         return 1 if total.mismatches else 0
 
     return exit_status(PROG, run)

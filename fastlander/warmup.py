@@ -2,11 +2,12 @@
 
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastlander.kernels.compile_notice import CompileNotice
+from fastlander.terminal import exit_status, print_lines
 
 PROG = "fastlander warmup"
 
@@ -16,8 +17,7 @@ def compile_everything() -> dict[str, float]:
     seconds = {}
     for name, work in {"lander": _lander, "buffer and learner": _learner}.items():
         start = time.perf_counter()
-        with CompileNotice():
-            work()
+        work()
         seconds[name] = time.perf_counter() - start
     return seconds
 
@@ -47,7 +47,7 @@ def _learner() -> None:
                 progress=False,
                 output_dir=f"{directory}/run",
             )
-        ).run()
+        ).run(interrupted=threading.Event())  # which is never set: Ctrl-C is to end all, not only this run
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Arguments:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compile everything and print how long it took; exit status 0, or 2 for bad input."""
-    from fastlander.arguments import exit_status, parse
+    """Compile everything and print how long it took; exit status as of `exit_status`."""
+    from fastlander.arguments import parse
 
     def run() -> int:
         parse(Arguments, argv, PROG, {})
         for name, seconds in compile_everything().items():
-            print(f"{name:<20}{seconds:6.1f} s")
+            print_lines(f"{name:<20}{seconds:6.1f} s")
         return 0
 
     return exit_status(PROG, run)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastlander import DQN, Agent, Config, LunarLanderVectorEnv, QNetwork, ReplayBuffer
-from fastlander.experience.replay_buffer import transition_fields
+from fastlander.experience.transition import transition_fields
 from fastlander.learner.flat_adam import FlatAdam
 
 

@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 # Reading order: folders, and the files in each. A module may import those above it and none below. Files at the top
 # stand where what they import allows: settings and checks first, the commands last.
 ORDER = [
-    ("", "version validation config streams states arguments"),
+    ("", "version validation memory terminal startup config streams states arguments"),
     ("kernels", "arrays part_compiler kernel_cache jit xoshiro lanes simd simd_memory atomics threads compile_notice"),
     (
         "physics",
@@ -26,14 +26,14 @@ ORDER = [
         "symmetry registration variant exchange pcg64 game step interface saved_state frames stepper vector_env parity",
     ),
     ("", "environments"),
-    ("experience", "replay_buffer n_step collector"),
-    ("learner", "interface q_network flat_adam equations mirror exploration schedules torch_learner"),
-    ("learner.fused", "matmul plan passes policy update learner"),
+    ("experience", "transition sampling replay_buffer fold n_step collector"),
+    ("learner", "interface q_network adam flat_adam equations mirror exploration schedules torch_learner"),
+    ("learner.fused", "matmul plan passes choose policy update learner"),
     ("learner", "dqn agent"),
     ("evaluation", "evaluation scores episodes candidates judge"),
     ("storage", "reading files tables checkpoint model_file saved_run run_directory"),
     ("viewing", "flight trace page report_page notebook video"),
-    ("training", "process clock result progress run_state trainer multi_seed"),
+    ("training", "process clock result progress needs run_state trainer multi_seed"),
     ("", "sb3 train evaluate report export record play verify warmup cli __main__"),
 ]
 MODULES = [f"{folder}.{name}".strip(".") for folder, names in ORDER for name in names.split()]

@@ -1,5 +1,7 @@
 """`SB3VecEnv` beside Stable-Baselines3's own DummyVecEnv of Gymnasium's lander."""
 
+import copy
+import pickle
 import sys
 
 import gymnasium as gym
@@ -11,6 +13,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
+from fastlander import LunarLanderVectorEnv
 from fastlander.sb3 import SB3VecEnv
 
 
@@ -81,6 +84,23 @@ def test_what_it_can_and_cannot_be_asked():
         SB3VecEnv(3, autoreset_mode="NextStep")
     with pytest.raises(ValueError, match="num_envs must be an integer of at least 1, got 0"):
         SB3VecEnv(0)
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_goes_on_as_its_original_would(way):
+    env = SB3VecEnv(3, enable_wind=True, num_threads=2)
+    env.seed(3)
+    env.reset()
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        env.step(rng.integers(4, size=3))
+    twin = way(env)
+    for _ in range(100):
+        actions = rng.integers(4, size=3)
+        assert all(np.array_equal(a, b) for a, b in zip(env.step(actions)[:3], twin.step(actions)[:3], strict=True))
+    twin.env.set_state(env.env.get_state())
+    with pytest.raises(ValueError, match="the state must be of autoreset_mode SameStep, got one of NextStep"):
+        twin.env.set_state(LunarLanderVectorEnv(3, enable_wind=True).get_state())
 
 
 def test_without_stable_baselines3_it_says_what_to_install(monkeypatch):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from fastlander import ReplayBuffer
-from fastlander.experience.replay_buffer import Transition, transition_fields
+from fastlander.experience.transition import Transition, transition_fields
 
 
 def lecture_network() -> torch.nn.Sequential:

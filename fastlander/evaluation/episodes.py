@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from fastlander.config import Config
-from fastlander.environments import find_spec, make_vec_env
+from fastlander.environments import find_spec, make_vec_env, training_limit
 from fastlander.evaluation.evaluation import Evaluation
 from fastlander.kernels.threads import available_processors
 
@@ -80,14 +80,22 @@ def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: 
 
     processors: how many may be used; this changes no result. None is all that this process may use.
     """
-    limit = None if find_spec(config.env_id).max_episode_steps else config.max_episode_steps
-    native = config.is_lander and config.backend in (None, "native")
-    most = MAX_NATIVE_EVAL_ENVS if native else MAX_EVAL_ENVS
+    limit = None if find_spec(config.env_id).max_episode_steps else training_limit(config)
+    threads = {"num_threads": min(MAX_THREADS, processors or available_processors())}
     return make_vec_env(
         config.env_id,
-        min(episodes, most) * policies,
+        min(episodes, most_eval_envs(config)) * policies,
         backend=config.backend,
         autoreset_mode=AutoresetMode.DISABLED,
         max_episode_steps=limit,
-        **({"num_threads": min(MAX_THREADS, processors or available_processors())} if native else {}),
+        **(threads if _is_native(config) else {}),
     )
+
+
+def most_eval_envs(config: Config) -> int:
+    """Environments that play side by side for each policy, at most."""
+    return MAX_NATIVE_EVAL_ENVS if _is_native(config) else MAX_EVAL_ENVS
+
+
+def _is_native(config: Config) -> bool:
+    return config.is_lander and config.backend in (None, "native")

@@ -9,6 +9,9 @@ import numpy as np
 
 from fastlander.config import is_lander
 
+BYTES_PER_EPISODE = 200
+"""Memory that a judged episode takes, at least: its seed, its outcome, and its rows of the tables and the report."""
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -7,7 +7,7 @@ from gymnasium.vector import VectorEnv
 
 from fastlander.environments import final_observations
 from fastlander.experience.n_step import NStep, check_finite
-from fastlander.experience.replay_buffer import Transition
+from fastlander.experience.transition import Transition
 from fastlander.states import Array, check_state
 
 

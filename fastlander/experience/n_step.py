@@ -1,12 +1,10 @@
 """`NStep`: n-step returns of each environment (Sutton 1988; in DQN: Hessel et al. 2018)."""
 
-import math
-
 import numpy as np
 
-from fastlander.experience.replay_buffer import Transition
+from fastlander.experience.fold import fold_step
+from fastlander.experience.transition import Transition
 from fastlander.kernels.arrays import kernel_array
-from fastlander.kernels.jit import kernel
 from fastlander.states import Array, Form, check_state
 from fastlander.validation import InputError
 
@@ -68,7 +66,7 @@ class NStep:
         windows = (self.obs, self.action, self.reward, self.waiting)
         step = (obs, action, reward, next_obs, terminated, truncated)
         step = tuple(kernel_array(array, dtype) for array, dtype in zip(step, STEP_TYPES, strict=True))
-        rows = _fold(self.powers, windows, step, tuple(self.out))
+        rows = fold_step(self.powers, windows, step, tuple(self.out))
         if rows < 0:
             check_finite("reward", reward)
             check_finite("observation", next_obs)
@@ -104,38 +102,3 @@ def check_finite(what: str, values: np.ndarray) -> None:
     if not np.isfinite(values).all():
         env = int(np.argwhere(~np.isfinite(values))[0][0])
         raise InputError(f"env_id must give finite {what}s, got {what} {values[env]} from environment {env}")
-
-
-@kernel
-def _fold(powers, windows, step, out):
-    window_obs, window_action, window_reward, waiting = windows
-    obs, action, reward, next_obs, terminated, truncated = step
-    n, rows = window_reward.shape[1], 0
-    for env in range(len(reward)):
-        finite = math.isfinite(reward[env])
-        for value in next_obs[env]:
-            finite = finite and math.isfinite(value)
-        if not finite:
-            return -1
-    for env in range(len(reward)):
-        last = waiting[env]
-        window_obs[env, last], window_action[env, last] = obs[env], action[env]
-        window_reward[env, last] = reward[env]
-        count = last + 1
-        ended = terminated[env] or truncated[env]
-        leaving = count if ended else count // n  # all of them, or the oldest of a full window
-        for first in range(leaving):
-            steps = count - first
-            total = 0.0
-            for j in range(steps):
-                total += powers[j] * window_reward[env, first + j]
-            out[0][rows], out[1][rows] = window_obs[env, first], window_action[env, first]
-            out[2][rows], out[3][rows] = total, next_obs[env]
-            out[4][rows] = 0.0 if terminated[env] else powers[steps]
-            rows += 1
-        for place in range(leaving, count):
-            window_obs[env, place - leaving] = window_obs[env, place]
-            window_action[env, place - leaving] = window_action[env, place]
-            window_reward[env, place - leaving] = window_reward[env, place]
-        waiting[env] = count - leaving
-    return rows

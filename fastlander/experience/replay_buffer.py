@@ -2,40 +2,26 @@
 
 import collections
 import functools
+import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastlander.kernels.jit import kernel
-from fastlander.kernels.xoshiro import kernel_state, next_below
+import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
+from fastlander.experience.sampling import sample_rows
+from fastlander.experience.transition import Field, Transition, transition_fields
+from fastlander.kernels.xoshiro import kernel_state
+from fastlander.memory import check_memory
 from fastlander.states import Array, Form, KernelStream, Whole, check_state
 from fastlander.validation import Count, InputError, check
 
-Field = tuple[npt.DTypeLike, tuple[int, ...]]
-"""dtype and shape of one item's value in one field."""
 
-
-class Transition(NamedTuple):
-    """A transition as it is stored, or a batch of B of them.
-
-    `discount` stands for `terminated` and `truncated`. It is 0 only where the episode terminated. A truncated episode
-    was cut by a time limit: its last state still has a future, and the target bootstraps from it.
-    """
-
-    obs: np.ndarray  # float32[B, obs_size]
-    action: np.ndarray  # int64[B]
-    reward: np.ndarray  # float32[B], the n-step return: sum of gamma**j * reward_j
-    next_obs: np.ndarray  # float32[B, obs_size], k steps after obs, k <= n
-    discount: np.ndarray  # float32[B], gamma**k, or 0 where terminated
-
-
-def transition_fields(obs_size: int) -> dict[str, Field]:
-    """The fields of `Transition` for observations of `obs_size` numbers."""
-    obs = (np.float32, (obs_size,))
-    return dict(zip(Transition._fields, (obs, (np.int64, ()), (np.float32, ()), obs, (np.float32, ())), strict=True))
+def bytes_per_item(fields: Mapping[str, Field]) -> int:
+    """Bytes that one item with these fields takes."""
+    return sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in fields.values())
 
 
 class ReplayBuffer(Sequence):
@@ -52,7 +38,8 @@ class ReplayBuffer(Sequence):
     an array, oldest first; `np.asarray(buffer)` likewise where there is a single field.
 
     Raises:
-        ValueError: an item does not have the shape of its field, or `maxlen` is no positive integer.
+        ValueError: an item does not have the shape of its field, or `maxlen` is no positive integer, or that many items
+            do not fit in memory.
         TypeError: an item is of another kind than its field (a float offered to an integer one), or out of its range.
     """
 
@@ -76,6 +63,7 @@ class ReplayBuffer(Sequence):
 
     def _make_arrays(self, fields: Mapping[str, Field]) -> None:
         self._fields = {name: (np.dtype(dtype), tuple(shape)) for name, (dtype, shape) in fields.items()}
+        check_memory("maxlen", self._maxlen, self._maxlen * bytes_per_item(self._fields))
         self.arrays = {name: np.zeros((self._maxlen, *shape), dtype) for name, (dtype, shape) in self._fields.items()}
         """One array [maxlen, *shape] per field, in the ring's own order."""
         self._bytes = tuple(_as_bytes(array) for array in self.arrays.values())
@@ -197,7 +185,7 @@ class ReplayBuffer(Sequence):
             raise InputError("a sample needs at least one item, got an empty buffer")
         self._fit_batch(batch_size)
         # Which slot is the oldest does not matter to a uniform draw: the filled slots are always 0 to len - 1.
-        _sample(self.random_state, 0, len(self), self._bytes, self._batch_bytes)
+        sample_rows(self.random_state, 0, len(self), self._bytes, self._batch_bytes)
         return self._as_batch()
 
     def get_state(self) -> dict[str, Any]:
@@ -309,16 +297,5 @@ def sample_together(buffers: Sequence[ReplayBuffer], oldest: int, batch_size: in
     for buffer in buffers:
         buffer._fit_batch(batch_size)
     fields, batch = tuple(b._bytes[0] for b in buffers), tuple(b._batch_bytes[0] for b in buffers)
-    _sample(one.random_state, (one._added - len(one)) % one._maxlen, oldest, fields, batch)
+    sample_rows(one.random_state, (one._added - len(one)) % one._maxlen, oldest, fields, batch)
     return [buffer._batch[0] for buffer in buffers]
-
-
-@kernel
-def _sample(state, first, count, fields, batch):
-    maxlen = len(fields[0])
-    for row in range(len(batch[0])):
-        slot = (first + next_below(state, count)) % maxlen
-        for k in range(len(fields)):
-            source, target = fields[k], batch[k]
-            for byte in range(source.shape[1]):
-                target[row, byte] = source[slot, byte]

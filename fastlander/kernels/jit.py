@@ -9,11 +9,24 @@ import numba.extending
 from fastlander.kernels.kernel_cache import KernelCache
 from fastlander.kernels.part_compiler import PartCompiler
 
+
+class NoCompilerError(RuntimeError):
+    """Numba was told not to compile. The message is one line."""
+
+    exit_status = 2  # of a command
+
+
+if numba.config.DISABLE_JIT:
+    raise NoCompilerError("fastlander needs Numba's compiler: NUMBA_DISABLE_JIT must be unset or 0, got 1")
+
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # "_nrt" is Numba's reference counting. Where nothing is allocated it is not needed, and in the physics it took as much
 # time as all the rest.
 _UNCOUNTED = {**_OPTIONS, "_nrt": False}
 _INTERNAL = {**_UNCOUNTED, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+KERNELS: list[Callable] = []
+"""All kernels of the modules that are loaded."""
 
 
 def kernel(function: Callable) -> Callable:
@@ -39,6 +52,7 @@ def _cached(function: Callable, options: dict[str, bool], cached_as: Callable) -
     if "<locals>" not in cached_as.__qualname__:
         with contextlib.suppress(RuntimeError, OSError):
             dispatcher._cache = KernelCache(cached_as)
+    KERNELS.append(dispatcher)
     return dispatcher
 
 

@@ -10,17 +10,21 @@ lines and line numbers do not count.
 import ast
 import contextlib
 import functools
+import glob
 import hashlib
 import json
-import os
 import pathlib
+import pickle
 import re
+import secrets
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import llvmlite
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
+import numba
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.serialize import dumps
 
 PACKAGE = pathlib.Path(__file__).parents[1]
 
@@ -94,16 +98,107 @@ def remembered_code_digest(files: list[pathlib.Path], memo: pathlib.Path) -> str
     If the files changed, it is computed again, which takes 0.2 s.
     """
     text = text_digest(files)
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         known = json.loads(memo.read_text())
-        if isinstance(known, dict) and known.get("text") == text:
+        if (
+            isinstance(known, dict)
+            and known.get("text") == text
+            and known.get("check") == _check(text, known.get("code"))
+        ):
             return str(known["code"])
     code = code_digest(files)
     with contextlib.suppress(OSError):  # without the memo the next process computes it again
-        unfinished = memo.with_name(f"{memo.name}.{os.getpid()}")
-        unfinished.write_text(json.dumps({"text": text, "code": code}))
-        unfinished.replace(memo)
+        write_whole(memo, json.dumps({"text": text, "code": code, "check": _check(text, code)}).encode())
     return code
+
+
+def _check(text: str, code: Any) -> str:
+    return hashlib.sha256(f"{text} {code}".encode()).hexdigest()
+
+
+class KernelFiles:
+    """The files of one kernel's machine code: one for each signature and processor.
+
+    A file is a checksum of the rest, a line that says what the machine code is of, and the machine code. Machine code
+    with a changed bit would crash or compute something else. A file is replaced in one step, so that processes that
+    compile at the same time do not harm each other. Two processors never share a file, as its name has a digest of the
+    key.
+
+    Args:
+        folder: where the files are.
+        name: how their names begin.
+        stamp: of the sources. Files with another stamp are out of date.
+    """
+
+    def __init__(self, folder: str, name: str, stamp: str) -> None:
+        self._folder, self._name, self._stamp = pathlib.Path(folder), name, stamp
+
+    def path(self, key: Any) -> pathlib.Path:
+        """The file for a key: a signature and a processor."""
+        return self._folder / f"{self._name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
+
+    def load(self, key: Any) -> Any:
+        """What was saved for the key, or None if nothing was, or for other sources.
+
+        Raises:
+            DamagedFile: the file cannot be read, or it is not as it was written.
+        """
+        path = self.path(key)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise DamagedFile(f"{path}: {error.strerror}") from None
+        if hashlib.sha256(content[_CHECKSUM:]).digest() != content[:_CHECKSUM]:
+            raise DamagedFile(f"{path}: its checksum is wrong")
+        label, _, code = content[_CHECKSUM:].partition(b"\n")
+        return pickle.loads(code) if label == self._label(key) else None
+
+    def save(self, key: Any, data: Any) -> None:
+        """Write what `load` gives for the key. OSError if that is not possible; then nothing is left behind."""
+        content = self._label(key) + b"\n" + dumps(data)
+        write_whole(self.path(key), hashlib.sha256(content).digest() + content)
+
+    def flush(self) -> None:
+        """Remove all files of the kernel."""
+        for path in self._folder.glob(f"{glob.escape(self._name)}.*.nbc"):
+            path.unlink()
+
+    def _label(self, key: Any) -> bytes:
+        return json.dumps([numba.__version__, self._stamp, repr(key)]).encode()
+
+
+_CHECKSUM = hashlib.sha256().digest_size
+
+
+class DamagedFile(Exception):
+    """A file of machine code that cannot be used. The message is its path and the reason."""
+
+
+def write_whole(path: pathlib.Path, content: bytes) -> None:
+    """Write a file in one step: others see the old one or the new one. An empty directory in its place is removed."""
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        unfinished.write_bytes(content)
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        unfinished.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
+
+
+_said: set[str] = set()
+
+
+def say_once(line: str, details: str) -> None:
+    """Print a line on stderr, if there is one. The same line is printed once, whatever the details."""
+    if line not in _said:
+        _said.add(line)
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            print(f"fastlander: {line} ({details})", file=sys.stderr, flush=True)
 
 
 class _Names(CompileResultCacheImpl):
@@ -114,6 +209,8 @@ class _Names(CompileResultCacheImpl):
 
 class KernelCache(FunctionCache):
     """The machine code of one kernel, for each signature and processor.
+
+    A file that is damaged is replaced, and one that cannot be written is not kept. Either is said once, on stderr.
 
     Args:
         function: a function at the top level of a module. Its file decides how long machine code is valid, its name
@@ -131,8 +228,26 @@ class KernelCache(FunctionCache):
         name, folder = self._impl.filename_base, self._impl.locator.get_cache_path()
         files = source_files(pathlib.Path(function.__code__.co_filename))
         code = remembered_code_digest(files, pathlib.Path(folder, f"{name}.source"))
-        # Numba adds its own version to the stamp, and the processor's name and features to the key below.
-        self._cache_file = IndexDataCacheFile(folder, name, f"{code} llvmlite {llvmlite.__version__}")
+        # Numba adds the processor's name and features to the key below.
+        self._cache_file = KernelFiles(folder, name, f"{code} llvmlite {llvmlite.__version__}")
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled kernel for a signature, or None if it has to be compiled."""
+        try:
+            return super().load_overload(sig, target_context)
+        except DamagedFile as error:
+            say_once("a file of compiled kernels is damaged, and what was in it is compiled again", str(error))
+        except Exception as error:  # whole, but not for this Numba: unpickling can raise anything
+            say_once("compiled kernels cannot be read and are compiled again", f"{self.cache_path}: {error!r}")
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled kernel, if that is possible."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            line = "compiled kernels cannot be written and will be compiled again"
+            say_once(line, f"{self.cache_path}: {error.strerror or error}")
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         """Numba's key without its hash of the bytecode, which a docstring can change. The digest covers the code."""

@@ -7,6 +7,7 @@ keep the processors busy, a thread may not have begun its work when the caller w
 
 import atexit
 import os
+import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -116,11 +117,45 @@ def run_here(serve: Callable[..., None], *arguments: Any) -> None:
     serve(_ASKED_ONCE.copy(), 0, *arguments)
 
 
+class _Crew:
+    """Running threads and what wakes them. The threads hold this object, and not the KernelThreads that they are of."""
+
+    def __init__(self, size: int) -> None:
+        # The queue's `put` may interrupt a `get` or another `put` of the same thread, as garbage collection does.
+        self.wake: list[queue.SimpleQueue[None]] = [queue.SimpleQueue() for _ in range(size)]
+        self.threads: list[threading.Thread] = []
+        self.closed = False
+
+    def end(self) -> None:
+        """Tell the threads to end, without waiting for them."""
+        self.closed = True
+        for wake in self.wake:
+            wake.put(None)
+
+    def join(self) -> None:
+        """Wait until the threads have ended."""
+        for thread in self.threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+
+def _serve(crew: _Crew, k: int, serve: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """What thread k of a crew does. arguments: of the serving kernel."""
+    while True:
+        crew.wake[k].get()
+        if crew.closed:
+            return
+        serve(*arguments)
+
+
 class KernelThreads:
     """Threads that run one serving kernel, each with arguments of its own.
 
     A thread gets its arguments once. It reads and writes the same arrays every time it is asked to work. Waking a
     sleeping thread takes as long as stepping a hundred landers, so a thread stays awake for `patience` looks.
+
+    The threads begin with the first `start`, also in a process that was forked from one in which they ran. They end
+    with `close`, and when this object is garbage.
 
     Args:
         serve: a kernel that `serving` made.
@@ -129,60 +164,96 @@ class KernelThreads:
     """
 
     def __init__(self, serve: Callable[..., None], shares: Iterable[tuple[Any, ...]], patience: int = SHORT) -> None:
-        shares = list(shares)
-        self._serve, self._shares, self._patience = serve, shares, patience
-        self._signals = np.zeros((len(shares), 4), np.int64)
-        self._wake = [threading.Semaphore(0) for _ in shares]
-        self._closed = False
-        self._signals[:, SLEEPS] = 1
-        self._threads = [
-            threading.Thread(target=self._run, args=(k, share), name=f"{serve.__name__} {k}", daemon=True)
-            for k, share in enumerate(shares)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._serve, self._shares, self._patience = serve, list(shares), patience
+        self._signals = np.zeros((len(self._shares), 4), np.int64)
+        self._wake: list[queue.SimpleQueue[None]] = []  # of the threads that run; none before the first `start`
+        self._asked = False  # between `start` and the end of `wait`
         _OPEN.add(self)
 
     def __len__(self) -> int:
-        return len(self._wake)
+        return len(self._shares)
 
     def start(self) -> None:
         """Ask every thread to do its work once."""
+        if self._asked:  # the `wait` of before was interrupted
+            self.wait()
+        if not self._wake:
+            self._begin()
+        self._asked = True
         for signal, wake in zip(self._signals, self._wake, strict=True):
             if ask(signal):
-                wake.release()
+                wake.put(None)
 
     def wait(self) -> None:
-        """Return when every thread's work is done. Work that a thread has not begun is done here."""
+        """Return when every thread's work is done. Work that a thread has not begun is done here.
+
+        Raises:
+            RuntimeError: the process was forked since `start`, and the threads are in the other process.
+        """
+        if self._asked and not self._wake:
+            self._asked = False
+            raise RuntimeError("the process was forked while threads were at work: what they made is lost here")
         while (k := await_all(self._signals)) >= 0:
             run_here(self._serve, *self._shares[k])
             note_done_here(self._signals[k])
+        self._asked = False
 
     def close(self) -> None:
         """End the threads. One that is awake ends when it has run out of patience."""
-        self._closed = True
-        for wake in self._wake:
-            wake.release()
-        for thread in self._threads:
-            thread.join()
-        _OPEN.discard(self)
+        if self._wake:
+            self._end()
+            self._crew.join()
+            self._wake = []
 
-    def _run(self, k: int, share: tuple[Any, ...]) -> None:
-        while True:
-            self._wake[k].acquire()
-            if self._closed:
-                return
-            self._serve(self._signals[k], self._patience, *share)
+    def _begin(self) -> None:
+        self._signals[:] = 0
+        self._signals[:, SLEEPS] = 1
+        crew = _Crew(len(self._shares))
+        for k, share in enumerate(self._shares):
+            work = crew, k, self._serve, (self._signals[k], self._patience, *share)
+            thread = threading.Thread(target=_serve, args=work, name=f"{self._serve.__name__} {k}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the machine gives no more threads
+                crew.end()
+                raise
+            crew.threads.append(thread)
+        _CREWS.add(crew)
+        self._end = weakref.finalize(self, crew.end)
+        self._end.atexit = False  # _close_all ends the threads, and waits for them
+        self._crew, self._wake = crew, crew.wake
+
+    def _forget(self) -> None:
+        """Make do without the threads, which a forked process does not have."""
+        if self._wake:
+            self._end.detach()
+            self._wake = []
 
 
 _OPEN: weakref.WeakSet[KernelThreads] = weakref.WeakSet()
+_CREWS: weakref.WeakSet[_Crew] = weakref.WeakSet()  # a running thread keeps its crew alive
 
 
 @atexit.register
 def _close_all() -> None:
     """End all threads before the interpreter ends: one that returns from its kernel later would abort the process."""
+    crews = list(_CREWS)
+    for crew in crews:
+        crew.end()
+    for crew in crews:
+        crew.join()
+
+
+def _forget_all() -> None:
+    """After a fork: the child has none of the threads. Waking or joining them would never end."""
+    global _CREWS
+    _CREWS = weakref.WeakSet()
     for threads in list(_OPEN):
-        threads.close()
+        threads._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def available_processors() -> int:

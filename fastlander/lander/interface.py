@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from fastlander.lander.variant import Variant
-from fastlander.validation import Count, InputError, check
+from fastlander.validation import InputError, StepLimit, check
 
 MAX_EPISODE_STEPS = 1000
 _NO_LIMIT = 2**31 - 2  # as many steps as the int32 row ELAPSED can count
@@ -42,7 +42,7 @@ def checked_variant(
         if not 0.0 <= power <= high:
             gym.logger.warn(f"{name} value is recommended to be between 0.0 and {high}, (current value: {power})")
     limit = MAX_EPISODE_STEPS if max_episode_steps is None else max_episode_steps
-    limit = _NO_LIMIT if limit == -1 else check("max_episode_steps", Count, limit)
+    limit = _NO_LIMIT if limit == -1 else check("max_episode_steps", StepLimit, limit)
     return Variant(bool(continuous), np.float32(gravity), bool(enable_wind), wind_power, turbulence_power, limit)
 
 

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+import fastlander.physics.state as rows
 from fastlander.lander.exchange import OBSERVATION_SIZE
 from fastlander.lander.game import H, observe
 from fastlander.lander.interface import SEED_DIGITS
 from fastlander.lander.pcg64 import start_stream
 from fastlander.lander.variant import Variant, pack_variant
-from fastlander.physics import state as rows
 from fastlander.physics.bodies import LANDER_CENTER_Y, MAX_CONTACTS, NUM_BODIES, NUM_EDGES
 from fastlander.physics.constants import MAX_SUB_STEPS
 from fastlander.physics.state import State, memory_size, unpack

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from fastlander.kernels.compile_notice import CompileNotice
+import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
+from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.threads import KernelThreads, run_here
 from fastlander.lander.exchange import exchange_size, unpack_exchange
 from fastlander.lander.step import load_actions, serve_steps, workspace_size
@@ -56,7 +57,7 @@ class Stepper:
             return
         if actions.shape != (n,) or actions.dtype.kind not in "iu":
             raise InputError(f"actions must be int[{n}], got {actions.dtype}{list(actions.shape)}")
-        wrong = load_actions(actions.astype(np.int64, copy=False), self.exchange.action)
+        wrong = load_actions(kernel_array(actions, np.int64), self.exchange.action)
         if wrong >= 0:
             raise InputError(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
 
@@ -72,8 +73,10 @@ class Stepper:
             run_here(serve_steps, *self._own)
             return
         self._threads.start()
-        run_here(serve_steps, *self._own)
-        self._threads.wait()
+        try:
+            run_here(serve_steps, *self._own)
+        finally:
+            self._threads.wait()
 
     def results(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Copies of what the last step gave: obs, reward, terminated, truncated (see `Exchange`)."""
@@ -86,6 +89,5 @@ class Stepper:
 
     def _compile(self) -> None:
         """Compile the kernels, or load what an earlier process compiled, by a step of no landers."""
-        with CompileNotice():
-            load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
-            run_here(serve_steps, *self._own[:-2], 0, 0)
+        load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
+        run_here(serve_steps, *self._own[:-2], 0, 0)

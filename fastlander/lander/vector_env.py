@@ -1,6 +1,8 @@
 """`LunarLanderVectorEnv`: N of Gymnasium's LunarLander-v3 at once, with the same bits."""
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -22,7 +24,14 @@ from fastlander.lander.interface import (
 from fastlander.lander.pcg64 import generator, start_stream
 from fastlander.lander.saved_state import checked_state, settings_of
 from fastlander.lander.stepper import Stepper
+from fastlander.memory import check_memory
+from fastlander.physics.state import memory_size
 from fastlander.validation import Count, InputError, check
+
+_BUSY = (
+    "an environment is used by one thread at a time: another one is in step, reset or the like, or was when this "
+    "process was forked"
+)
 
 
 class LunarLanderVectorEnv(VectorEnv):
@@ -32,6 +41,9 @@ class LunarLanderVectorEnv(VectorEnv):
     `gym.make_vec("LunarLander-v3", num_envs=N, vectorization_mode="sync")`, in all three autoreset modes. The physics
     is Box2D's, rewritten as Numba kernels that step sixteen or more landers in one vector register
     (`fastlander.physics`). `python -m fastlander.verify` compares the two landers.
+
+    One thread uses an environment at a time. A method that is called while another thread is in one raises
+    RuntimeError.
 
     Examples:
         >>> import gymnasium as gym
@@ -71,9 +83,10 @@ class LunarLanderVectorEnv(VectorEnv):
             render_mode: None or "rgb_array".
 
         Raises:
-            ValueError: an argument out of range.
+            ValueError: an argument out of range, or more landers than fit in memory.
         """
         self.num_envs = check("num_envs", Count, num_envs)
+        check_memory("num_envs", self.num_envs, memory_size(self.num_envs))
         self.num_threads = min(check("num_threads", Count, num_threads), self.num_envs)
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         variant = checked_variant(continuous, gravity, enable_wind, wind_power, turbulence_power, max_episode_steps)
@@ -104,13 +117,15 @@ class LunarLanderVectorEnv(VectorEnv):
         self._seeds: list[int] | None = None
         self._ready = False
         self._renderer: FrameRenderer | None = None
+        self._free = threading.Lock()
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:
         """For each lander the seed that its random stream was started with."""
         self._check_open()
         if self._seeds is None:
-            self._seed([None] * self.num_envs, self._all)
+            with self._alone():
+                self._seed([None] * self.num_envs, self._all)
         return tuple(self._seeds)
 
     @property
@@ -140,11 +155,12 @@ class LunarLanderVectorEnv(VectorEnv):
             mask = checked_mask("options['reset_mask']", options["reset_mask"], self.num_envs)
             if not self._ready and not mask.all():
                 raise InputError("reset must be called for all landers before it is called with a reset_mask")
-        self._seed(seeds, mask)
-        self._stepper.step(mask, mask)
-        self._ready = True
-        self._ended = self._ended & ~mask
-        return self._stepper.exchange.obs.copy(), {}
+        with self._alone():
+            self._seed(seeds, mask)
+            self._stepper.step(mask, mask)
+            self._ready = True
+            self._ended = self._ended & ~mask
+            return self._stepper.exchange.obs.copy(), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Step every lander: (obs float32[N, 8], reward float64[N], terminated bool[N], truncated bool[N], infos).
@@ -159,20 +175,27 @@ class LunarLanderVectorEnv(VectorEnv):
         if not self._ready:
             self._check_open()
             raise InputError("reset must be called before step")
-        self._stepper.load(actions)
-        if self.autoreset_mode is AutoresetMode.DISABLED:
-            assert not self._ended.any(), f"episodes ended and were not reset: {np.flatnonzero(self._ended).tolist()}"
-        fresh = self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else self._none
-        self._stepper.step(self._all, fresh)
-        obs, reward, terminated, truncated = self._stepper.results()
-        self._ended = terminated | truncated
-        infos: dict[str, Any] = {}
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
-            infos = final_infos(obs, self._ended)
-            self._stepper.step(self._ended, self._ended)
-            obs = self._stepper.exchange.obs.copy()
-            self._ended = self._none
-        return obs, reward, terminated, truncated, infos
+        if not self._free.acquire(False):
+            raise RuntimeError(_BUSY)
+        try:
+            self._stepper.load(actions)
+            if self.autoreset_mode is AutoresetMode.DISABLED:
+                assert not self._ended.any(), (
+                    f"episodes ended and were not reset: {np.flatnonzero(self._ended).tolist()}"
+                )
+            fresh = self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else self._none
+            self._stepper.step(self._all, fresh)
+            obs, reward, terminated, truncated = self._stepper.results()
+            self._ended = terminated | truncated
+            infos: dict[str, Any] = {}
+            if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
+                infos = final_infos(obs, self._ended)
+                self._stepper.step(self._ended, self._ended)
+                obs = self._stepper.exchange.obs.copy()
+                self._ended = self._none
+            return obs, reward, terminated, truncated, infos
+        finally:
+            self._free.release()
 
     def step_some(
         self, actions: Any, mask: np.ndarray
@@ -190,14 +213,19 @@ class LunarLanderVectorEnv(VectorEnv):
             self._check_open()
             raise InputError("step_some must be called after reset, with autoreset_mode DISABLED")
         mask = checked_mask("mask", mask, self.num_envs)
-        self._stepper.load(actions)
-        assert not (self._ended & mask).any(), (
-            f"episodes ended and were not reset: {np.flatnonzero(self._ended & mask)}"
-        )
-        self._stepper.step(mask, self._none)
-        obs, reward, terminated, truncated = self._stepper.results()
-        self._ended = self._ended | terminated | truncated
-        return obs, reward, terminated, truncated, {}
+        if not self._free.acquire(False):
+            raise RuntimeError(_BUSY)
+        try:
+            self._stepper.load(actions)
+            assert not (self._ended & mask).any(), (
+                f"episodes ended and were not reset: {np.flatnonzero(self._ended & mask)}"
+            )
+            self._stepper.step(mask, self._none)
+            obs, reward, terminated, truncated = self._stepper.results()
+            self._ended = self._ended | terminated | truncated
+            return obs, reward, terminated, truncated, {}
+        finally:
+            self._free.release()
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """A picture of each lander by Gymnasium's renderer, uint8[400, 600, 3], without the engines' particles.
@@ -211,21 +239,23 @@ class LunarLanderVectorEnv(VectorEnv):
             return None
         if not self._ready:
             raise InputError("reset must be called before render")
-        if self._renderer is None:
-            self._renderer = FrameRenderer()
-        return tuple(self._renderer.frame(self._stepper.state, i) for i in range(self.num_envs))
+        with self._alone():
+            if self._renderer is None:
+                self._renderer = FrameRenderer()
+            return tuple(self._renderer.frame(self._stepper.state, i) for i in range(self.num_envs))
 
     def get_state(self) -> dict[str, np.ndarray]:
         """A copy of everything that decides what the landers do next, as arrays that `numpy.savez` takes."""
         self._check_open()
-        return {
-            "memory": self._stepper.memory.copy(),
-            "obs": self._stepper.exchange.obs.copy(),
-            "ended": self._ended.copy(),
-            "ready": np.array(self._ready),
-            "seeds": np.array([str(s) for s in self._seeds or []], dtype=np.str_),
-            **settings_of(self._stepper.variant, self.autoreset_mode),
-        }
+        with self._alone():
+            return {
+                "memory": self._stepper.memory.copy(),
+                "obs": self._stepper.exchange.obs.copy(),
+                "ended": self._ended.copy(),
+                "ready": np.array(self._ready),
+                "seeds": np.array([str(s) for s in self._seeds or []], dtype=np.str_),
+                **settings_of(self._stepper.variant, self.autoreset_mode),
+            }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Go on from a state that `get_state` gave, here or in an environment made with the same arguments.
@@ -236,8 +266,9 @@ class LunarLanderVectorEnv(VectorEnv):
         """
         self._check_open()
         saved = checked_state(state, self.num_envs, self._stepper.variant, self.autoreset_mode)
-        self._stepper.memory[:], self._stepper.exchange.obs[:] = saved.memory, saved.obs
-        self._ended, self._ready, self._seeds = saved.ended, saved.ready, saved.seeds
+        with self._alone():
+            self._stepper.memory[:], self._stepper.exchange.obs[:] = saved.memory, saved.obs
+            self._ended, self._ready, self._seeds = saved.ended, saved.ready, saved.seeds
 
     def __getstate__(self) -> dict[str, Any]:
         return {"arguments": self._arguments, "state": self.get_state(), "spec": self.spec}
@@ -264,6 +295,16 @@ class LunarLanderVectorEnv(VectorEnv):
             if seeds[i] is None and known is not None:
                 continue
             self._seeds[i] = start_stream(stream[:, i], seeds[i])
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The body of the `with` is the only one that works on the landers. RuntimeError if another one does."""
+        if not self._free.acquire(False):
+            raise RuntimeError(_BUSY)
+        try:
+            yield
+        finally:
+            self._free.release()
 
     def _check_open(self) -> None:
         if self.closed:

@@ -12,6 +12,7 @@ from fastlander.experience.replay_buffer import ReplayBuffer, sample_together
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.fused.learner import BatchGradient
 from fastlander.learner.q_network import QNetwork
+from fastlander.validation import Seed, check
 
 GAMMA = 0.99
 LEARNING_RATE = 1e-4
@@ -40,10 +41,11 @@ class Agent:
             reproducible; afterwards nothing global is drawn from.
 
     Raises:
-        ValueError: the environment's spaces are of another kind.
+        ValueError: the environment's spaces are of another kind, or the seed is none.
     """
 
     def __init__(self, env: gym.Env | Spaces, seed: int | None = None) -> None:
+        seed = check("seed", Seed | None, seed)
         name = getattr(getattr(env, "spec", None), "id", type(env).__name__)
         check_spaces(name, env.observation_space, env.action_space)
         self.eps: float = 0

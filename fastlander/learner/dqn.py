@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from fastlander.config import Config
-from fastlander.experience.replay_buffer import ReplayBuffer, Transition
+from fastlander.experience.replay_buffer import ReplayBuffer
+from fastlander.experience.transition import Transition
 from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.threads import available_processors
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS

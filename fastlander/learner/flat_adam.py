@@ -7,18 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastlander.kernels.jit import kernel
+from fastlander.learner.adam import flat_adam_step
 from fastlander.learner.q_network import QNetwork
 from fastlander.states import Form, Weights, Whole, check_state
 
 _PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "capturable": False, "differentiable": False}
-
-NEGLIGIBLE = np.float32(1e-30)
-"""Moments below this become 0. Beside Adam's eps (1e-8) they are too small to move a parameter.
-
-The moments of a dead unit shrink at every step until they are subnormal numbers, with which processors are slow: an
-update took up to twice as long with them.
-"""
 
 
 class FlatAdam(torch.optim.Adam):
@@ -117,7 +110,7 @@ class FlatAdam(torch.optim.Adam):
         count = self._steps[0].item()
         step_size = group["lr"] / (1 - beta1**count)
         numbers = (step_size, beta1, beta2, 1 / (1 - beta2**count) ** 0.5, group["eps"])
-        _adam(*self._arrays, *(np.float32(number) for number in numbers))
+        flat_adam_step(*self._arrays, *(np.float32(number) for number in numbers))
         return True
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -173,15 +166,3 @@ class FlatAdam(torch.optim.Adam):
             and all(groups[0][name] == value for name, value in _PLAIN.items())
             and [p.data_ptr() for p in self._parameters] == self._addresses
         )
-
-
-@kernel
-def _adam(parameters, gradient, exp_avg, exp_avg_sq, step_size, beta1, beta2, inverse_root_correction2, eps):
-    one, zero = np.float32(1), np.float32(0)
-    for i in range(len(parameters)):
-        g = gradient[i]
-        m = exp_avg[i] + (one - beta1) * (g - exp_avg[i])
-        v = beta2 * exp_avg_sq[i] + (one - beta2) * g * g
-        exp_avg[i] = zero if abs(m) < NEGLIGIBLE else m
-        exp_avg_sq[i] = zero if v < NEGLIGIBLE else v
-        parameters[i] -= step_size * exp_avg[i] / (np.sqrt(exp_avg_sq[i]) * inverse_root_correction2 + eps)

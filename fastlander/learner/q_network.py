@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fastlander.memory import check_memory
+
 
 class QNetwork(nn.Sequential):
     """Linear and ReLU layers from an observation to one value per action.
@@ -24,6 +26,9 @@ class QNetwork(nn.Sequential):
         hidden_sizes: widths of the hidden layers.
         generator: random stream of the initial weights, which have torch.nn.Linear's own distribution. None is torch's
             global stream: after `torch.manual_seed` the weights are those of the lecture's Sequential.
+
+    Raises:
+        ValueError: so many weights do not fit in memory.
     """
 
     def __init__(
@@ -35,6 +40,8 @@ class QNetwork(nn.Sequential):
     ) -> None:
         super().__init__()
         sizes = (obs_size, *hidden_sizes, num_actions)
+        numbers = sum((rows + 1) * columns for rows, columns in itertools.pairwise(sizes))
+        check_memory("hidden_sizes", tuple(hidden_sizes), 2 * 4 * numbers)  # float32, with a gradient for each
         for i, (size_in, size_out) in enumerate(itertools.pairwise(sizes)):
             if i:
                 self.append(nn.ReLU())

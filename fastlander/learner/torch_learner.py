@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from fastlander.config import Config
-from fastlander.experience.replay_buffer import ReplayBuffer, Transition
+from fastlander.experience.replay_buffer import ReplayBuffer
+from fastlander.experience.transition import Transition
 from fastlander.learner.equations import LOSSES, clip_norm, td_target
 from fastlander.learner.exploration import epsilon_greedy
 from fastlander.learner.flat_adam import FlatAdam

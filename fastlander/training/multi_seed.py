@@ -1,6 +1,7 @@
 """`train_seeds`: an agent per seed, several at a time, and statistics over the seeds."""
 
 import csv
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -8,21 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from scipy import stats
 
 from fastlander.config import Config
 from fastlander.environments import make_vec_env
 from fastlander.kernels.threads import available_processors
 from fastlander.learner.dqn import DQN
+from fastlander.memory import check_memory
 from fastlander.storage.files import fresh_path, make_empty_directory
 from fastlander.storage.run_directory import RunFailed
+from fastlander.terminal import print_lines
 from fastlander.training.clock import Clock
+from fastlander.training.needs import BYTES_PER_SEED, check_run_fits
 from fastlander.training.process import interrupts, one_torch_thread
+from fastlander.training.progress import SeedsBar
 from fastlander.training.result import Result
 from fastlander.training.trainer import Trainer
-from fastlander.validation import Count, check
+from fastlander.validation import Count, Seed, check
 
 SEEDS_FILE = "seeds.csv"
 COLUMNS = ("seed", "solved", "timesteps", "updates", "seconds", "eval_mean")
@@ -38,11 +41,13 @@ class Seeds:
     failed: dict[int, RunFailed]
     """By seed: why it failed."""
     interrupted: bool
-    """Whether Ctrl-C ended it."""
+    """Whether Ctrl-C or SIGTERM ended it."""
     seconds: float
     """Wall clock of the whole."""
     output_dir: Path
     """Holds seeds.csv and a run directory per seed."""
+    signal: int = signal.SIGINT
+    """If it was interrupted: by which signal, SIGINT (Ctrl-C) or SIGTERM."""
 
     def summary(self) -> str:
         """The statistics over seeds, as a table."""
@@ -78,7 +83,7 @@ def interquartile_mean(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def train_seeds(
-    config: Config, count: int, show: Callable[[str], None] = print, make_dqn: Callable[..., DQN] = DQN
+    config: Config, count: int, show: Callable[[str], None] = print_lines, make_dqn: Callable[..., DQN] = DQN
 ) -> Seeds:
     """Train `count` agents with the seeds from `config.seed` on, one per processor at a time.
 
@@ -94,9 +99,14 @@ def train_seeds(
         ValueError: a setting that cannot be used here, before anything is written.
     """
     count = check("seeds", Count, count)
+    check_memory("seeds", count, count * BYTES_PER_SEED)
     seeds = range(config.seed, config.seed + count)
+    check("the last seed", Seed, seeds[-1])
+    at_once = min(count, available_processors())
     with closing(make_vec_env(config.env_id, config.num_envs, backend=config.backend)) as env:
-        make_dqn(config, env.single_observation_space.shape[0], int(env.single_action_space.n), processors=1)
+        sizes = env.single_observation_space.shape[0], int(env.single_action_space.n)
+        check_run_fits(config, *sizes, runs=at_once)
+        make_dqn(config, *sizes, processors=1)
         directory = config.output_dir
         parent = fresh_path(config.env_id, f"seeds{seeds[0]}-{seeds[-1]}") if directory is None else Path(directory)
         make_empty_directory(parent)
@@ -105,7 +115,7 @@ def train_seeds(
     results: dict[int, Result] = {}
     failed: dict[int, RunFailed] = {}
     clock = Clock()
-    with one_torch_thread(), interrupts() as interrupted, progress_bar(config, count) as bar:
+    with one_torch_thread(), interrupts() as interrupted, SeedsBar(config, count) as bar:
 
         def train(seed: int) -> None:
             if interrupted.is_set():
@@ -121,29 +131,13 @@ def train_seeds(
                 raise
             else:
                 show(f"seed {seed}: {result.summary().splitlines()[0]}")
-            bar.advance(bar.task_ids[0])
+            bar.advance()
 
-        with ThreadPoolExecutor(min(count, available_processors()), thread_name_prefix="seed") as pool:
+        with ThreadPoolExecutor(at_once, thread_name_prefix="seed") as pool:
             list(pool.map(train, seeds))
     ordered = {seed: results[seed] for seed in seeds if seed in results}
     write_table(parent / SEEDS_FILE, ordered)
-    return Seeds(ordered, failed, interrupted.is_set(), clock.seconds(), parent)
-
-
-def progress_bar(config: Config, count: int) -> Progress:
-    """A bar of seeds on a terminal; silent elsewhere."""
-    console = Console()
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("seeds"),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not (config.progress and console.is_terminal),
-    )
-    bar.add_task(config.env_id, total=count)
-    return bar
+    return Seeds(ordered, failed, interrupted.is_set(), clock.seconds(), parent, interrupted.signal)
 
 
 def write_table(path: Path, results: dict[int, Result]) -> None:

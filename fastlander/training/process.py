@@ -1,4 +1,4 @@
-"""What a run changes in its process while it lasts: torch's threads, and what Ctrl-C does."""
+"""What a run changes in its process while it lasts: torch's threads, and what Ctrl-C and SIGTERM do."""
 
 import contextlib
 import signal
@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 
 import torch
+
+from fastlander.terminal import SIGNALS, handles_sigterm
 
 
 @contextlib.contextmanager
@@ -19,25 +21,39 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+class Interrupt(threading.Event):
+    """An event that is set by a signal, and knows by which."""
+
+    signal = signal.SIGINT
+
+
 @contextlib.contextmanager
-def interrupts() -> Iterator[threading.Event]:
+def interrupts() -> Iterator[Interrupt]:
     """An event that is set by the first Ctrl-C, so that the run ends after a whole step. A second Ctrl-C stops at once.
 
-    Signals arrive in the main thread only: in another one the event is never set.
+    In a command SIGTERM does the same. In other programs it is left alone, as they may have plans for it. Signals
+    arrive in the main thread only: in another one the event is never set.
     """
-    event = threading.Event()
+    event = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
 
-    previous = signal.getsignal(signal.SIGINT)
-
-    def on_interrupt(*_: object) -> None:
+    def on_signal(number: int, _: object) -> None:
+        event.signal = signal.Signals(number)
         event.set()
-        signal.signal(signal.SIGINT, previous)
+        restore()
 
-    signal.signal(signal.SIGINT, on_interrupt)
+    def restore() -> None:
+        for number, handler in previous.items():
+            if handler is not None:  # as it is where other code than Python's has set it
+                signal.signal(number, handler)
+
+    numbers = SIGNALS if handles_sigterm() else (signal.SIGINT,)
+    previous = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, on_signal)
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, previous)
+        restore()

@@ -1,5 +1,6 @@
 """`Result`: the outcome of a run."""
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class Result:
     solved: bool
     """Whether the run ended by being solved (`Config.solved_by`), or the policy chosen at its end is good enough."""
     interrupted: bool
-    """Whether the run ended by Ctrl-C."""
+    """Whether Ctrl-C or SIGTERM came before the run had ended."""
     timesteps: int
     """Training steps, over all environments."""
     updates: int
@@ -27,6 +28,8 @@ class Result:
     """Greedy episodes of the policy that was kept, if it was judged."""
     output_dir: Path
     """The run directory."""
+    signal: int = signal.SIGINT
+    """If the run was interrupted: by which signal, SIGINT (Ctrl-C) or SIGTERM."""
 
     def summary(self) -> str:
         """The outcome in a line or two."""

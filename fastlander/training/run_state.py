@@ -12,7 +12,8 @@ from fastlander.evaluation.judge import Judge
 from fastlander.evaluation.scores import Scores
 from fastlander.experience.collector import Collector, Finished
 from fastlander.experience.n_step import NStep
-from fastlander.experience.replay_buffer import ReplayBuffer, transition_fields
+from fastlander.experience.replay_buffer import ReplayBuffer
+from fastlander.experience.transition import transition_fields
 from fastlander.learner.agent import Agent, Spaces
 from fastlander.learner.dqn import DQN
 from fastlander.learner.exploration import epsilon_exponents

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -9,16 +10,17 @@ from pathlib import Path
 from typing import Any, Self
 
 from fastlander.config import Config
-from fastlander.environments import make_vec_env, module_of
+from fastlander.environments import make_vec_env, module_of, training_limit
 from fastlander.experience.collector import Finished
 from fastlander.learner.dqn import DQN
 from fastlander.learner.schedules import learning_rate_at
 from fastlander.storage.run_directory import RunDirectory, RunFailed, event_writer
 from fastlander.storage.saved_run import read_config
+from fastlander.training.needs import check_run_fits
 from fastlander.training.process import interrupts, one_torch_thread
 from fastlander.training.result import Result
 from fastlander.training.run_state import Run
-from fastlander.validation import InputError
+from fastlander.validation import InputError, check_path
 from fastlander.viewing.report_page import report_page
 
 
@@ -27,12 +29,16 @@ class Diverged(RunFailed):
 
 
 def steps(run: Run) -> Iterator[Finished]:
-    """Deep Q-learning (Mnih et al. 2015), a vector step at a time, for ever: the episodes that each step ended."""
+    """Deep Q-learning (Mnih et al. 2015): act, step, store, learn, for ever. Gives the episodes that each step ended.
+
+    The updates that one vector step earned are made beside the next one: while the environments step, nothing else
+    needs the network or the buffer.
+    """
     dqn, collector, buffer = run.dqn, run.collector, run.buffer
     while True:
         action = dqn.act(collector.obs, run.epsilons())
         dqn.learning_rate = learning_rate_at(run.config, run.timesteps)
-        with dqn.learning(buffer, run.updates_due()):  # from what is stored so far, beside the step
+        with dqn.learning(buffer, run.updates_due()):
             transitions, finished = collector.step(action)
         buffer.extend_unchecked(transitions)
         run.timesteps += run.env.num_envs
@@ -71,21 +77,24 @@ class Trainer:
         Raises:
             ValueError: no run directory, or one that needs a module that is not in `imports`.
         """
-        config = read_config(Path(directory), imports)
+        directory = check_path("resume", directory)
+        config = read_config(directory, imports)
         trainer = cls(replace(config, output_dir=str(directory), **changes))
-        trainer._resumed = Path(directory)
+        trainer._resumed = directory
         return trainer
 
     def run(self, processors: int | None = None, interrupted: threading.Event | None = None) -> Result:
         """Train until solved, out of budget or interrupted (Ctrl-C), and leave a run directory.
+
+        Output that cannot be written is left out; it stops no run.
 
         Args:
             processors: how many may be used; this changes no result. None is all that this process may use.
             interrupted: when set, the run ends as on Ctrl-C; None listens to Ctrl-C itself.
 
         Raises:
-            ValueError: a setting that cannot be used here (environment, device, output directory), or an environment
-                that gives rewards or observations that are no finite numbers.
+            ValueError: a setting that cannot be used here (environment, device, output directory, what does not fit in
+                memory), or an environment that gives rewards or observations that are no finite numbers.
             RunFailed: the loss is no longer finite (Diverged), or the disk is full (NotWritten).
         """
         config = self.config
@@ -93,10 +102,10 @@ class Trainer:
             event_writer()  # refuses, where it is not installed, before anything is written
         with contextlib.ExitStack() as stack:
             stack.enter_context(one_torch_thread())
-            env = make_vec_env(
-                config.env_id, config.num_envs, backend=config.backend, max_episode_steps=config.max_episode_steps
-            )
+            limit = training_limit(config)
+            env = make_vec_env(config.env_id, config.num_envs, backend=config.backend, max_episode_steps=limit)
             stack.enter_context(contextlib.closing(env))
+            check_run_fits(config, env.single_observation_space.shape[0], int(env.single_action_space.n))
             run = Run(config, env, self._make_dqn, processors)
             stack.enter_context(contextlib.closing(run))
             if self._resumed is None:
@@ -115,7 +124,7 @@ class Trainer:
                 else:
                     directory.discard()
                 raise
-            return finish(run, directory, solved, interrupted.is_set())
+            return finish(run, directory, solved, interrupted)
 
 
 def train(run: Run, directory: RunDirectory, interrupted: threading.Event) -> bool:
@@ -167,11 +176,12 @@ def save_checkpoint(run: Run, directory: RunDirectory) -> None:
         run.display.warn(f"checkpoint not written ({error.strerror or error}); {before}")
 
 
-def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: bool) -> Result:
+def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: threading.Event) -> Result:
     """Choose the policy to keep, the confirmed or best judged one or else the last, and write all that stays."""
-    run.solved = None if interrupted else solved
+    broken_off = interrupted.is_set()
+    run.solved = None if broken_off else solved
     save_checkpoint(run, directory)
-    if not interrupted:
+    if not broken_off:
         with run.clock.aside():
             solved = judge_at_the_end(run, solved)
     if run.timesteps > run.logged_at:
@@ -186,12 +196,13 @@ def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: bool) -
     return Result(
         agent=agent,
         solved=solved,
-        interrupted=interrupted,
+        interrupted=interrupted.is_set(),
         timesteps=run.timesteps,
         updates=run.dqn.updates,
         seconds=run.clock.seconds(),
         evaluation=run.judge.best,
         output_dir=directory.path,
+        signal=getattr(interrupted, "signal", signal.SIGINT),
     )
 
 

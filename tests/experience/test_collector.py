@@ -4,7 +4,7 @@ import pytest
 from fastlander import ReplayBuffer, make_vec_env
 from fastlander.experience.collector import Collector
 from fastlander.experience.n_step import NStep
-from fastlander.experience.replay_buffer import transition_fields
+from fastlander.experience.transition import transition_fields
 
 
 def collector(env_id, num_envs, act, limit=None, n=1):

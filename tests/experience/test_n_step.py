@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlander.experience.n_step import NStep, _fold
+from fastlander.experience.fold import fold_step
+from fastlander.experience.n_step import NStep
 
 
 def slow_n_step(steps, n, gamma):
@@ -111,4 +112,4 @@ def test_every_kind_of_array_reaches_the_kernel_as_one_type():
             wide[::2], cut.astype(np.uint8),
         )  # fmt: skip
         assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
-    assert len(_fold.signatures) == 1
+    assert len(fold_step.signatures) == 1

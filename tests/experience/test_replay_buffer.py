@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fastlander import ReplayBuffer
-from fastlander.experience.replay_buffer import Transition, sample_together
+from fastlander.experience.replay_buffer import sample_together
+from fastlander.experience.transition import Transition
 
 SCALAR = (np.int64, ())
 PAIR = {"state": (np.float32, (2,)), "flag": (np.bool_, ())}

@@ -1,14 +1,19 @@
 """What makes kernels compile anew: an edit of code that they are made from, and nothing else."""
 
 import ast
+import hashlib
+import importlib.util
 import itertools
 import json
 import os
 import pathlib
+import pickle
+import re
 import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import fastlander
@@ -41,6 +46,31 @@ def test_the_lander_is_made_of_kernels_physics_and_five_files():
     assert {name for name in files - physics if not name.startswith("kernels.")} == {
         f"lander.{name}" for name in ("exchange", "game", "pcg64", "step", "variant")
     }
+
+
+@pytest.mark.parametrize(
+    ("kernel", "files"),
+    [
+        ("learner.fused.update", "experience.transition lander.symmetry learner.adam matmul passes plan update"),
+        ("learner.fused.choose", "matmul passes plan choose"),
+        ("learner.adam", "learner.adam"),
+        ("experience.fold", "experience.fold"),
+        ("experience.sampling", "experience.sampling"),
+    ],
+)
+def test_the_learner_s_kernels_are_made_of_few_files(kernel, files):
+    """Settings, checks, states and classes are not among them, nor is the physics."""
+    found = names(kernel_cache.source_files(PACKAGE.joinpath(*kernel.split(".")).with_suffix(".py")))
+    expected = {name if "." in name else f"learner.fused.{name}" for name in files.split()}
+    assert {name for name in found if not name.startswith("kernels.")} == expected
+
+
+def test_every_kernel_stands_in_a_file_of_kernels():
+    """A file with kernels imports no file with settings or states: an edit there would compile the kernels anew."""
+    for path in PACKAGE.rglob("*.py"):
+        if re.search(r"^@(uncounted_)?kernel$", path.read_text(), re.M):
+            found = names(kernel_cache.source_files(path))
+            assert not found & {"config", "states", "validation", "environments", "learner.q_network"}, path
 
 
 def test_a_folder_stands_for_all_its_files(tmp_path):
@@ -119,6 +149,154 @@ def test_a_digest_is_remembered_for_a_text(tmp_path, monkeypatch):
     assert kernel_cache.remembered_code_digest([path], tmp_path / "no directory" / "memo") == expected
 
 
+CHEAP_KERNEL = """
+from fastlander.kernels.jit import kernel
+
+
+@kernel
+def double(x):
+    return 2 * x
+"""
+
+
+@pytest.fixture
+def cheap(tmp_path, monkeypatch):
+    """A file with a kernel that compiles quickly, whose machine code is kept beside it."""
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(kernel_cache, "_said", set())
+    path = tmp_path / "cheap.py"
+    path.write_text(CHEAP_KERNEL)
+    return path
+
+
+def compiles(path, call=21):
+    """Import the file anew and call its kernel: how often the kernel had to be compiled."""
+    spec = importlib.util.spec_from_file_location("cheap", path)
+    module = sys.modules["cheap"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.double(call) == 2 * call
+    return sum(module.double.stats.cache_misses.values())
+
+
+def machine_code(path):
+    (file,) = path.parent.glob("__pycache__/cheap.double.*.nbc")
+    return file
+
+
+def flip(content, place):
+    return content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :]
+
+
+def foreign(content):
+    """Something whole that is not what Numba expects."""
+    label = content[32:].partition(b"\n")[0]
+    body = label + b"\n" + pickle.dumps(("not", "machine code"))
+    return hashlib.sha256(body).digest() + body
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "short": lambda content: content[:20],
+    "half": lambda content: content[: len(content) // 2],
+    "last byte missing": lambda content: content[:-1],
+    "zeros": lambda content: bytes(len(content)),
+    "random": lambda content: np.random.default_rng(1).bytes(len(content)),
+    "longer": lambda content: content + b"x",
+    "first bit": lambda content: flip(content, 0),
+    "a bit of the label": lambda content: flip(content, 40),
+    "a bit of the machine code": lambda content: flip(content, len(content) * 2 // 3),
+    "text": lambda content: b"<html>404</html>",
+    "foreign": foreign,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_said_and_replaced(damage, cheap, capsys):
+    assert compiles(cheap) == 1
+    file = machine_code(cheap)
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    assert compiles(cheap) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "compiled again" in lines[0]
+    assert str(file.parent) in lines[0]
+    assert compiles(cheap) == 0
+    assert capsys.readouterr().err == ""
+    assert list(file.parent.glob("cheap.double.*.nbc*")) == [file]
+
+
+@pytest.mark.parametrize("kind", ["directory", "link to nothing", "full directory"])
+def test_what_stands_in_a_file_s_place_is_replaced_if_nothing_is_lost(kind, cheap, capsys):
+    assert compiles(cheap) == 1
+    file = machine_code(cheap)
+    file.unlink()
+    if kind == "link to nothing":
+        file.symlink_to(file.parent / "nothing")
+    else:
+        file.mkdir()
+    if kind == "full directory":
+        (file / "kept").touch()
+    assert compiles(cheap) == 1
+    assert (
+        len(capsys.readouterr().err.splitlines()) == {"directory": 1, "link to nothing": 0, "full directory": 2}[kind]
+    )
+    assert compiles(cheap) == (1 if kind == "full directory" else 0)
+    assert capsys.readouterr().err == ""  # each line is said once
+    assert kind != "full directory" or (file / "kept").exists()
+
+
+def test_each_signature_has_a_file_of_its_own(cheap):
+    assert [compiles(cheap), compiles(cheap, 1.5), compiles(cheap), compiles(cheap, 2.5)] == [1, 1, 0, 0]
+    assert len(list(cheap.parent.glob("__pycache__/cheap.double.*.nbc"))) == 2
+
+
+RUN_CHEAP = """
+import importlib.util, resource, sys
+if sys.argv[2:]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+spec = importlib.util.spec_from_file_location("cheap", sys.argv[1])
+module = sys.modules["cheap"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(module.double(21), sum(module.double.stats.cache_misses.values()))
+"""
+
+
+def start_cheap(path, *limit):
+    command = [sys.executable, "-c", RUN_CHEAP, str(path), *map(str, limit)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("room", [0, 300, 2000])
+def test_a_full_disk_costs_time_only(room, cheap):
+    """A limit for the size of files stands for the full disk."""
+    out, err = start_cheap(cheap, room).communicate()
+    assert out == "42 1\n"
+    lines = err.splitlines()
+    assert len(lines) == 1, err
+    assert "compiled kernels cannot be written and will be compiled again" in lines[0]
+    assert {file.suffix for file in cheap.parent.glob("__pycache__/*")} <= {".source", ".pyc"}
+    assert start_cheap(cheap).communicate() == ("42 1\n", "")
+    assert start_cheap(cheap, room).communicate() == ("42 0\n", "")
+
+
+def test_processes_that_compile_at_the_same_time_do_not_harm_each_other(cheap):
+    together = [start_cheap(cheap) for _ in range(3)]
+    assert [process.communicate()[1] for process in together] == [""] * 3
+    assert start_cheap(cheap).communicate() == ("42 0\n", "")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b"{}", b'{"text": "x"}', b"null", None])
+def test_a_damaged_memo_is_made_again(content, cheap):
+    assert compiles(cheap) == 1
+    (memo,) = cheap.parent.glob("__pycache__/cheap.double.*.source")
+    if content is None:
+        memo.write_text(memo.read_text().replace('"code": "', '"code": "0'))
+    else:
+        memo.write_bytes(content)
+    assert compiles(cheap) == 0
+
+
 # Kernels as the lander has them, but quickly compiled: one that is called, and two that serve.
 SMALL_KERNELS = '''
 import numpy as np
@@ -188,7 +366,8 @@ def test_what_makes_small_kernels_compile_anew(copy):
         return run_in(copy, f"import numba\n{before}\nfrom fastlander.lander.small import compiled\nprint(*compiled())")
 
     assert small_kernels() == "11 3\n"
-    edit(copy / "viewing" / "page.py", "import", "VIEWED = 1\nimport")
+    page = copy / "viewing" / "page.py"
+    page.write_text(page.read_text() + "\n\nADDED = 1\n")
     assert small_kernels() == "11 0\n"
     edit(copy / "physics" / "bodies.py", '"""The', '"""Another line.\n\nThe')
     edit(copy / "lander" / "step.py", "@inlined", "# A comment that moves\n# what comes after it.\n\n\n@inlined")
@@ -209,8 +388,8 @@ def test_what_makes_the_lander_compile_anew(copy):
     )
     first = run_in(copy, code).split()
     assert first[0] == "1"
-    edit(copy / "viewing" / "page.py", "import", "VIEWED = 1\nimport")
-    edit(copy / "lander" / "vector_env.py", "import", "STEPPED = 1\nimport")
+    for path in (copy / "viewing" / "page.py", copy / "lander" / "vector_env.py"):
+        path.write_text(path.read_text() + "\n\nADDED = 1\n")
     edit(copy / "physics" / "island.py", '"""', '"""Another line.\n\n')
     edit(copy / "lander" / "step.py", "@inlined", "# A comment that moves\n# what comes after it.\n\n\n@inlined")
     assert run_in(copy, code).split() == ["0", first[1]]

@@ -1,5 +1,9 @@
+import gc
+import subprocess
+import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -50,20 +54,20 @@ def test_all_work_is_done_once(patience, slowness):
 
 
 class Deaf:
-    """A semaphore that does not wake its thread, as if no processor were free for the thread."""
+    """A queue that does not wake its thread, as if no processor were free for the thread."""
 
-    def __init__(self, semaphore):
-        self.acquire = semaphore.acquire
-
-    def release(self):
+    def put(self, item):
         pass
 
 
 def test_work_that_no_thread_begins_the_caller_does():
     counter = np.array([0, 100, 0])
     threads = KernelThreads(serve_count, [(counter,)])
-    wake, threads._wake = threads._wake, [Deaf(threads._wake[0])]
-    for k in range(1, 101):
+    threads.start()
+    threads.wait()
+    wake, threads._wake = threads._wake, [Deaf()]
+    time.sleep(0.1)  # until the thread is asleep
+    for k in range(2, 102):
         threads.start()
         assert counter[0] == k - 1
         threads.wait()
@@ -75,11 +79,13 @@ def test_work_that_no_thread_begins_the_caller_does():
 def test_a_thread_that_wakes_late_does_nothing_twice():
     counter = np.array([0, 0, 0])
     threads = KernelThreads(serve_count, [(counter,)], 1_000)
+    threads.start()
+    threads.wait()
     wake = threads._wake
-    for k in range(1, 301):
-        threads._wake = [Deaf(wake[0])] if k % 3 else wake
+    for k in range(2, 301):
+        threads._wake = [Deaf()] if k % 3 else wake
         threads.start()
-        late = threading.Thread(target=wake[0].release)
+        late = threading.Thread(target=wake[0].put, args=(None,))
         late.start()
         threads.wait()
         late.join()
@@ -87,3 +93,108 @@ def test_a_thread_that_wakes_late_does_nothing_twice():
     threads._wake = wake
     threads.close()
     assert counter[0] == 300
+
+
+def serving_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("serve_count")]
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("awake", [False, True])
+def test_threads_that_nobody_closes_end_with_their_owner(awake):
+    dropped = []
+    for _ in range(30):
+        counter = np.array([0, 10, 0])
+        threads = KernelThreads(serve_count, [(counter,), (counter.copy(),)])
+        for _ in range(3):
+            threads.start()
+            threads.wait()
+        dropped.append((weakref.ref(threads), weakref.ref(counter)))
+        if not awake:
+            time.sleep(0.002)
+        del threads, counter
+    gc.collect()
+    wait_until(lambda: not serving_threads())
+    assert not any(reference() for pair in dropped for reference in pair)
+
+
+def test_threads_that_were_never_asked_are_never_begun():
+    threads = KernelThreads(serve_count, [(np.zeros(3, int),)] * 4)
+    assert len(threads) == 4
+    assert not serving_threads()
+    threads.close()
+
+
+def test_closed_threads_begin_again():
+    counter = np.array([0, 10, 0])
+    threads = KernelThreads(serve_count, [(counter,)])
+    for k in range(1, 4):
+        threads.start()
+        threads.wait()
+        assert counter[0] == k
+        threads.close()
+        threads.close()
+        assert not serving_threads()
+
+
+def test_a_start_that_was_not_waited_for_is_not_lost():
+    """A Ctrl-C between `start` and `wait` must neither lose work nor make the next `wait` endless."""
+    counter = np.array([0, 1000, 0])
+    threads = KernelThreads(serve_count, [(counter,)])
+    for _ in range(200):
+        threads.start()
+    threads.wait()
+    assert counter[0] == 200
+    threads.close()
+
+
+FORKS = """
+import os, sys, threading, time
+import numpy as np
+from tests.kernels.test_threads import KernelThreads, serve_count
+work = sys.argv[1]
+counter = np.array([0, 1000, 0])
+threads = KernelThreads(serve_count, [(counter,)])
+threads.start(); threads.wait()
+if work == "asleep":
+    time.sleep(0.1)
+for k in range(20):
+    before = counter[0]
+    if work == "at work":
+        threads.start()
+    pid = os.fork()
+    if pid == 0:
+        if work == "at work":
+            try:
+                threads.wait()
+            except RuntimeError as error:
+                assert "the process was forked" in str(error)
+            else:
+                os._exit(2)
+            before = counter[0]
+        for _ in range(3):
+            threads.start(); threads.wait()
+        assert counter[0] == before + 3, counter
+        del threads  # with its new thread
+        sys.exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    if work == "at work":
+        threads.wait()
+    threads.start(); threads.wait()
+print("done")
+"""
+
+
+@pytest.mark.parametrize("work", ["asleep", "awake", "at work"])
+def test_a_forked_process_begins_threads_of_its_own(work):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS, work], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "done\n", done.stderr
+    assert done.returncode == 0

@@ -1,5 +1,6 @@
 """LunarLanderVectorEnv beside Gymnasium's SyncVectorEnv: the same bytes, and the same manners."""
 
+import itertools
 import os
 import pickle
 import subprocess
@@ -16,6 +17,8 @@ from gymnasium.wrappers import vector as vector_wrappers
 
 import fastlander
 from fastlander import LunarLanderVectorEnv
+from fastlander.kernels.threads import ask, await_all, note_done_here
+from fastlander.lander.step import load_actions, serve_steps
 
 MODES = list(AutoresetMode)
 
@@ -309,6 +312,64 @@ def test_wrong_actions_are_refused_and_nothing_moves(actions, line):
     assert all(np.array_equal(value, env.get_state()[name]) for name, value in before.items())
 
 
+def array_kinds(plain):
+    """The same numbers in every kind of array that a caller may have."""
+    n, rest = len(plain), plain.shape[1:]
+    wide = np.zeros((n, *rest, 3), plain.dtype)
+    wide[..., 1] = plain
+    read_only = plain.copy()
+    read_only.flags.writeable = False
+    packed = np.zeros(n, np.dtype([("odd", np.uint8), ("it", plain.dtype, rest)]))
+    packed["it"] = plain
+    memory = np.zeros(plain.nbytes + 1, np.uint8)[1:].view(plain.dtype).reshape(plain.shape)
+    memory[:] = plain
+    yield from (
+        plain,
+        wide[..., 1],
+        plain[::-1].copy()[::-1],
+        read_only,
+        packed["it"],
+        memory,
+        np.asfortranarray(plain),
+    )
+    if plain.dtype != bool:
+        yield plain.astype(plain.dtype.newbyteorder())
+        yield from (plain.astype(t) for t in (np.int8, np.uint8, np.int16, np.uint32, np.int32, np.uint64))
+        yield plain.tolist()
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_no_kind_of_array_compiles_a_kernel_anew(num_threads):
+    """Numba would compile a kernel for every other kind of array, the lander's for minutes."""
+    env = LunarLanderVectorEnv(20, autoreset_mode="Disabled", num_threads=num_threads)
+    smooth = LunarLanderVectorEnv(20, autoreset_mode="Disabled", num_threads=num_threads, continuous=True)
+    env.reset(seed=0), smooth.reset(seed=0)
+    rng = np.random.default_rng(0)
+    start, smooth_start = env.get_state(), smooth.get_state()
+    mask, actions, floats = rng.random(20) < 0.5, rng.integers(4, size=20), rng.integers(-1, 2, (20, 2))
+    expected = []
+    for kind, the_mask in itertools.chain(
+        itertools.product(array_kinds(actions), [mask]), itertools.product([actions], array_kinds(mask))
+    ):
+        env.set_state(start)
+        got = [env.step_some(kind, the_mask)[:4], env.step(kind)[:4]]
+        got += [env.reset(seed=[None] * 20, options={"reset_mask": the_mask})[:1]]
+        got = [array.tobytes() for arrays in got for array in arrays]
+        expected = expected or got
+        assert got == expected
+    expected = []
+    for kind in (*array_kinds(floats), *array_kinds(floats.astype(np.float32)), floats.astype(np.float16)):
+        if np.asarray(kind).dtype.kind == "u":
+            continue  # there is no -1
+        smooth.set_state(smooth_start)
+        got = [array.tobytes() for array in smooth.step(kind)[:4]]
+        expected = expected or got
+        assert got == expected
+    env.close(), smooth.close()
+    for compiled in (serve_steps, load_actions, ask, await_all, note_done_here):
+        assert len(compiled.signatures) <= 1, compiled
+
+
 def test_wrong_continuous_actions_are_refused():
     env = LunarLanderVectorEnv(2, continuous=True)
     env.reset(seed=0)
@@ -426,8 +487,8 @@ def test_a_first_compile_is_announced_and_an_unwritable_cache_only_costs_time(tm
     code = "from fastlander import LunarLanderVectorEnv as E; print(E(2).reset(seed=0)[0].tobytes().hex())"
     expected = LunarLanderVectorEnv(2).reset(seed=0)[0].tobytes().hex()
     fresh = run_python(code, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
-    assert "compiling the lander for this machine" in fresh.stderr
-    assert "compiled in" in fresh.stderr
+    assert "compiling serve_step_once (2 of the 2 kernels of lander) once for this machine: 1 to 2 min" in fresh.stderr
+    assert "compiled serve_step_once in" in fresh.stderr
     again = run_python(code, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert again.stderr == ""
     assert fresh.stdout.strip() == again.stdout.strip() == expected
@@ -435,8 +496,8 @@ def test_a_first_compile_is_announced_and_an_unwritable_cache_only_costs_time(tm
     package.mkdir()
     subprocess.run(["cp", "-r", os.path.dirname(fastlander.__file__), str(package)], check=True)
     subprocess.run(["find", str(package), "-name", "__pycache__", "-exec", "rm", "-r", "{}", "+"], check=True)
-    # No place to write: neither beside the package (a file stands where the cache would go) nor in the home directory.
-    for folder in (package / "fastlander", package / "fastlander/physics"):
+    # No place to write: a file stands where each cache would go, and there is no home directory.
+    for folder in {path.parent for path in (package / "fastlander").rglob("*.py")}:
         (folder / "__pycache__").write_text("")
     nowhere = {"PYTHONPATH": str(package), "HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none"}
     assert run_python(code, PYTHONDONTWRITEBYTECODE="1", **nowhere).stdout.strip() == expected

@@ -3,19 +3,21 @@
 import numpy as np
 import torch
 
+import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer
 from fastlander.kernels.threads import LONG, KernelThreads, run_here
 from fastlander.kernels.xoshiro import kernel_state
 from fastlander.learner.flat_adam import FlatAdam
+from fastlander.learner.fused.choose import choose, pack
 from fastlander.learner.fused.plan import make_memory, make_plan
-from fastlander.learner.fused.policy import FusedPolicy, choose, kernel_observations, pack
+from fastlander.learner.fused.policy import FusedPolicy, kernel_observations
 from fastlander.learner.fused.update import (
     LOSS,
     PLAIN_MSE,
     TO_MAKE,
+    Hyperparameters,
     batch_gradient,
-    hyperparameters_of,
     pack_hyperparameters,
     serve_updates,
 )
@@ -171,3 +173,22 @@ class BatchGradient:
         """Write the gradient by a batch (obs, action, reward, next_obs, discount) into `flat_grad` and every `grad`."""
         batch_gradient(self._memory, self._table, self._hyperparameters, *self._arrays, *batch)
         self.q_network.show_gradients()
+
+
+def hyperparameters_of(config: Config) -> np.ndarray:
+    """A run's Hyperparameters as float64[11]."""
+    return pack_hyperparameters(
+        Hyperparameters(
+            learning_rate=config.learning_rate,
+            beta1=config.adam_betas[0],
+            beta2=config.adam_betas[1],
+            max_grad_norm=np.inf if config.max_grad_norm is None else config.max_grad_norm,
+            reward_scale=np.float32(config.reward_scale),
+            tau=np.float32(config.tau),
+            target_update_freq=config.target_update_freq,
+            huber=config.loss == "huber",
+            double_dqn=config.double_dqn,
+            separate_target=config.separate_target,
+            mirror_rows=config.batch_size // 2 if config.mirrors else 0,
+        )
+    )

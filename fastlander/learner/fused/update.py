@@ -7,15 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.config import Config
-from fastlander.experience.replay_buffer import Transition
+from fastlander.experience.transition import Transition
 from fastlander.kernels.jit import inlined, part, uncounted_kernel
 from fastlander.kernels.simd import lane_sum, square_root, where
 from fastlander.kernels.simd_memory import fill16, load16, store16
 from fastlander.kernels.threads import serving
 from fastlander.kernels.xoshiro import next_below
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_ORDER, MIRROR_SIGNS
-from fastlander.learner.flat_adam import NEGLIGIBLE
+from fastlander.learner.adam import NEGLIGIBLE
 from fastlander.learner.fused.matmul import LANES
 from fastlander.learner.fused.passes import backward_pass, best_action, forward_pass
 from fastlander.learner.fused.plan import pack_plain, pack_transposed, unpack_plan
@@ -54,25 +53,6 @@ PLAIN_MSE = Hyperparameters(
     mirror_rows=0,
 )
 """The mean squared error of a network that is its own target; Adam's part is not used."""
-
-
-def hyperparameters_of(config: Config) -> np.ndarray:
-    """A run's Hyperparameters as float64[11]."""
-    return pack_hyperparameters(
-        Hyperparameters(
-            learning_rate=config.learning_rate,
-            beta1=config.adam_betas[0],
-            beta2=config.adam_betas[1],
-            max_grad_norm=np.inf if config.max_grad_norm is None else config.max_grad_norm,
-            reward_scale=np.float32(config.reward_scale),
-            tau=np.float32(config.tau),
-            target_update_freq=config.target_update_freq,
-            huber=config.loss == "huber",
-            double_dqn=config.double_dqn,
-            separate_target=config.separate_target,
-            mirror_rows=config.batch_size // 2 if config.mirrors else 0,
-        )
-    )
 
 
 def pack_hyperparameters(hyperparameters: Hyperparameters) -> np.ndarray:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fastlander import DQN, Config
-from fastlander.learner.fused.policy import FusedPolicy, choose
+from fastlander.learner.fused.choose import choose
+from fastlander.learner.fused.policy import FusedPolicy
 from tests.twins import SlowDQN, filled_buffer, random_batch
 
 
