@@ -1,12 +1,15 @@
 import os
+import shutil
+import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fastlander import Config, Trainer, cli
+from fastlander import Config, QNetwork, Trainer, cli
 from fastlander.evaluate import evaluate_run
 from fastlander.record import record
+from fastlander.storage.model_file import save_model
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,37 @@ def test_what_cannot_be_recorded(in_tmp, run, capsys, arguments, line):
     assert err.count("\n") == 1
     assert (in_tmp / "taken").read_text() == "precious"
     assert sorted(os.listdir(run)) == before
+
+
+@pytest.mark.parametrize("format", ["gif", "frames"])
+@pytest.mark.parametrize("target", ["victim", "nowhere", "folder"])
+def test_a_link_in_the_place_of_the_pictures_is_refused(in_tmp, run, capsys, format, target):
+    shutil.copytree(run, "run")
+    (in_tmp / "victim").write_text("precious")
+    (in_tmp / "folder").mkdir()
+    path = in_tmp / "run" / ("frames" if format == "frames" else "flight.gif")
+    path.unlink(missing_ok=True)
+    path.symlink_to(in_tmp / target)
+    before = sorted(os.listdir("run"))
+    assert cli.main(["record", "run", "--format", format]) == 2
+    assert f"output must be a new file, got 'run/{path.name}', which exists" in capsys.readouterr().err
+    assert sorted(os.listdir("run")) == before
+    assert sorted(os.listdir(in_tmp)) == ["folder", "run", "victim"]
+    assert os.listdir("folder") == []
+    assert (in_tmp / "victim").read_text() == "precious"
+
+
+@pytest.mark.parametrize("env_id", ["tests/Corridor-v0", "tests/Endless-v0"])
+def test_an_environment_that_draws_nothing_gets_one_line(in_tmp, capsys, env_id):
+    (in_tmp / "run").mkdir()
+    save_model("run", QNetwork(3, 2, (4,)), Config(env_id=env_id))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Gymnasium says that it knows no such render mode
+        assert cli.main(["record", "run"]) == 2
+    err = capsys.readouterr().err
+    assert f"directory must be of an environment that renders, got '{env_id}' (" in err
+    assert err.count("\n") == 1
+    assert os.listdir("run") == ["model.safetensors"]
 
 
 def test_mp4_without_its_library_says_what_to_install(run, monkeypatch, capsys):

@@ -23,7 +23,7 @@ FORMAT = 2
 """Format 1 had no checksum of state.json itself. It is still read."""
 KEPT = 2
 """Checkpoints that stay: the newest, and the one before it for the case that the newest gets damaged."""
-LARGEST_RECORD = 10**8  # bytes of state.json
+LARGEST_RECORD = 10**7  # bytes of state.json
 DEEPEST = 8  # parts of a state within parts
 
 
@@ -83,7 +83,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     record = _read_record(path / STATE_FILE)
     contents = {}
     for name in (TENSORS_FILE, ARRAYS_FILE):
-        contents[name] = _read(path / name, machine_memory())
+        contents[name] = _read(path / name, machine_memory() // 4)  # it is there three times while it is restored
         if hashlib.sha256(contents[name]).hexdigest() != record["sha256"].get(name):
             raise _refused(path / name, "it was truncated or altered: its checksum is another")
     try:

@@ -19,7 +19,7 @@ from fastlander.validation import InputError, quoted, shown
 from fastlander.version import __version__
 
 LARGEST_MODEL = 2 * 10**9  # bytes
-LARGEST_HEADER = 10**7  # bytes
+LARGEST_HEADER = 10**6  # bytes
 LARGEST_SETTINGS = 10**6  # bytes of config.json
 DIGEST = "sha256"
 """Key of the checksum in the metadata. Files of earlier versions have none."""

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.evaluation.evaluation import Evaluation, Judgement
-from fastlander.storage.reading import read_file
-from fastlander.validation import InputError, quoted
+from fastlander.storage.files import reason
+from fastlander.storage.reading import opened
+from fastlander.validation import InputError
 
 EPISODE_COLUMNS = ("timesteps", "score", "playtime")
 EVALUATION_COLUMNS = ("judgement", "timesteps", "kept", "seed", "return", "playtime", "last_reward", "terminated")
@@ -69,18 +70,18 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
         ValueError: the file cannot be read, lacks a column, or holds something else than numbers.
     """
     try:
-        text = read_file(path, LARGEST_TABLE).decode()
-        reader = csv.reader(io.StringIO(text, newline=""))
-        header = next(reader, [])
-        places = [header.index(name) for name in columns]
-        read = [array.array("d") for _ in columns]
-        for row in filter(None, reader):  # an empty line is no row
-            if len(row) != len(header):
-                raise ValueError
-            for column, place in zip(read, places, strict=True):
-                column.append(float(row[place] or "nan"))
+        with opened(path, LARGEST_TABLE) as (file, _):
+            reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
+            header = next(reader, [])
+            places = [header.index(name) for name in columns]
+            read = [array.array("d") for _ in columns]
+            for row in filter(None, reader):  # an empty line is no row
+                if len(row) != len(header):
+                    raise ValueError
+                for column, place in zip(read, places, strict=True):
+                    column.append(float(row[place] or "nan"))
     except OSError as error:
-        raise InputError(f"{path} must be a table of a run, got none ({quoted(error.strerror)})") from None
+        raise InputError(f"{path} must be a table of a run, got none ({reason(error)})") from None
     except (ValueError, csv.Error):
         raise InputError(f"{path} must have numbers in the columns {', '.join(columns)}, got others") from None
     return {name: np.array(column, np.float64) for name, column in zip(columns, read, strict=True)}
