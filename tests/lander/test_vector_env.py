@@ -409,7 +409,7 @@ def test_stepping_at_the_wrong_time_is_refused():
         ({"wind_power": float("inf")}, "wind_power must be a finite number, got inf"),
         ({"autoreset_mode": "never"}, "autoreset_mode must be one of NextStep, SameStep, Disabled, got 'never'"),
         ({"render_mode": "human"}, "render_mode must be None or 'rgb_array', got 'human'"),
-        ({"max_episode_steps": 0}, "max_episode_steps must be an integer of at least 1, got 0"),
+        ({"max_episode_steps": 0}, "max_episode_steps must be an integer of at least 1 and at most .*, got 0"),
     ],
 )
 def test_wrong_settings_are_refused(settings, line):
