@@ -216,7 +216,10 @@ def test_a_report_is_not_written_through_a_link(result, in_tmp, capsys):
         (in_tmp / "run" / name).unlink(missing_ok=True)
         (in_tmp / "run" / name).symlink_to(in_tmp / "victim")
     assert cli.main(["report", "run"]) == 2
-    assert "output must be writable, got 'run/report.html' (it is a link, which is not fo" in capsys.readouterr().err
+    assert (
+        "output must be writable, got 'run/report.html' (it is a link, which is not followed)"
+        in capsys.readouterr().err
+    )
     (in_tmp / "run" / "report.html").unlink()
     assert cli.main(["report", "run"]) == 0
     assert (in_tmp / "victim").read_text() == "precious"
