@@ -155,7 +155,7 @@ def copied(player, way):
 
 @every_way
 @pytest.mark.parametrize("kind", KINDS)
-@settings(deadline=None, max_examples=6, derandomize=True)
+@settings(deadline=None, max_examples=3, derandomize=True)
 @given(before=actions, after=actions, alone=actions)
 def test_a_copy_goes_on_as_its_original_would(kind, way, before, after, alone):
     original = kind()

@@ -81,7 +81,9 @@ def test_other_bad_input():
         make_vec_env("CartPole-v1", backend="native")
     with pytest.raises(ValueError, match="backend must be sync or async for env_id 'CartPole-v1', got native"):
         Config(env_id="CartPole-v1", backend="native")
-    with pytest.raises(ValueError, match="max_episode_steps must be an integer of at least 1, got 0"):
+    with pytest.raises(
+        ValueError, match="max_episode_steps must be an integer of at least 1 and at most 2147483647, got 0"
+    ):
         make_vec_env(max_episode_steps=0)
 
 

@@ -202,7 +202,7 @@ def test_a_resumed_run_writes_where_it_is_and_not_where_it_was(in_tmp):
     assert str(result.output_dir) == "here"
     assert os.listdir(elsewhere) == []
     record = json.loads((in_tmp / "here" / "config.json").read_text())
-    (in_tmp / "here" / "config.json").write_text(json.dumps({**record, "output_dir": "/dev/null/\0"}))
+    (in_tmp / "here" / "config.json").write_text(json.dumps({**record, "output_dir": "/dev/null/x"}))
     assert Trainer.resume("here").config.output_dir == "here"
     Trainer.resume("here").run()
     assert sorted(os.listdir(in_tmp)) == ["elsewhere", "here"]

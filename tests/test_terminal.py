@@ -222,10 +222,23 @@ def test_what_is_no_path_is_refused(path):
 # Signals, and a process that was started in a way that cannot work
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("name", ["evaluate", "report", "train", "verify"])
-@pytest.mark.parametrize("after", [0.15, 2.5])
-def test_a_signal_ends_a_command_in_order(name, after, number, status, run, tmp_path):
+EVERY_SIGNAL = [
+    pytest.param(name, after, number, id=f"{name} {number.name} {after}")
+    for name in ("evaluate", "report", "train", "verify")
+    for after in (0.15, 2.5)
+    for number in (signal.SIGINT, signal.SIGTERM)
+]
+SOME_SIGNALS = [
+    one for one in EVERY_SIGNAL if one.id in ("train SIGTERM 2.5", "evaluate SIGINT 2.5", "verify SIGTERM 0.15")
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "after", "number"),
+    [*SOME_SIGNALS, *(pytest.param(*one.values, id=f"all {one.id}", marks=pytest.mark.slow) for one in EVERY_SIGNAL)],
+)
+def test_a_signal_ends_a_command_in_order(name, after, number, run, tmp_path):
+    status = 128 + number
     arguments = {
         "evaluate": [run, "--episodes", "200000"],
         "report": [run, "--output", tmp_path / "report.html"],

@@ -57,7 +57,7 @@ def test_a_network_and_its_settings_come_back(tmp_path):
     back, settings = load_model(tmp_path)
     assert back.sizes == (8, 24, 9, 4)
     assert torch.equal(back.flat, network.flat)
-    assert settings == Config(hidden_sizes=(24, 9), seed=5, eval_gate=-3.5)
+    assert settings == Config(hidden_sizes=(24, 9), seed=5, eval_gate=-3.5, max_episode_steps=500)
     metadata = metadata_of(tmp_path)
     assert json.loads(metadata["config"]) == config.result_settings()
     assert sorted(metadata) == ["config", "env_id", "fastlander_version", "sha256"]
@@ -181,7 +181,7 @@ def test_an_altered_file_is_refused_wherever_it_was_altered(tmp_path):
         else:  # a blank in JSON that became another, say
             assert k < header
             assert torch.equal(back.flat, network.flat)
-            assert config == Config(seed=12)
+            assert config == Config(seed=12, max_episode_steps=500)
         assert "model.safetensors must" in line
         assert "\n" not in line
     for k in (7, 8, header - 1, header, len(content) - 1):
@@ -209,7 +209,7 @@ def test_the_model_of_another_run_is_refused_where_a_run_says_which_it_is(tmp_pa
         if beside is not None:
             (tmp_path / "config.json").write_text(beside)
         if line is None:
-            assert load_model(tmp_path)[1] == Config(seed=12, gamma=0.9)
+            assert load_model(tmp_path)[1] == Config(seed=12, gamma=0.9, max_episode_steps=500)
         else:
             with pytest.raises(ValueError, match=f"{path} must be of the run whose config.json lies beside it, {line}"):
                 load_model(tmp_path)
