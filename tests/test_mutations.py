@@ -120,6 +120,7 @@ def work(k):
     return k
 
 
+@pytest.mark.slow
 def test_a_process_that_crashes_or_hangs_is_replaced():
     worker, results = Worker(work, limit=1.0), []
     try:

@@ -114,7 +114,9 @@ def test_an_output_never_fails():
 # Terminals
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp949"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(e, marks=pytest.mark.slow) for e in ("latin-1", "cp949"))]
+)
 def test_names_that_the_terminal_cannot_show_end_nothing(encoding, tmp_path, run):
     target = tmp_path / "착륙…run"
     target.symlink_to(run)
