@@ -153,7 +153,9 @@ def copied(player, way):
     return twin
 
 
-@every_way
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, id=name, marks=[pytest.mark.slow] * (name == "torch.save")) for name, way in WAYS.items()]
+)
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=3, derandomize=True)
 @given(before=actions, after=actions, alone=actions)
