@@ -1,6 +1,5 @@
 """`train_seeds`: an agent per seed, several at a time, and statistics over the seeds."""
 
-import csv
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,9 @@ from fastlander.environments import make_vec_env
 from fastlander.kernels.threads import available_processors
 from fastlander.learner.dqn import DQN
 from fastlander.memory import check_memory
-from fastlander.storage.files import fresh_path, make_empty_directory
+from fastlander.storage.files import fresh_path, make_empty_directory, write_atomically
 from fastlander.storage.run_directory import RunFailed
+from fastlander.storage.tables import table
 from fastlander.terminal import print_lines
 from fastlander.training.clock import Clock
 from fastlander.training.needs import BYTES_PER_SEED, check_run_fits
@@ -141,10 +141,9 @@ def train_seeds(
 
 
 def write_table(path: Path, results: dict[int, Result]) -> None:
-    """A row of seeds.csv per run."""
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for seed, run in results.items():
-            mean = "" if run.evaluation is None else run.evaluation.mean
-            writer.writerow((seed, run.solved, run.timesteps, run.updates, f"{run.seconds:.3f}", mean))
+    """Write seeds.csv: a row per run."""
+    rows = (
+        (seed, run.solved, run.timesteps, run.updates, f"{run.seconds:.3f}", run.evaluation and run.evaluation.mean)
+        for seed, run in results.items()
+    )
+    write_atomically(path, table(COLUMNS, rows))

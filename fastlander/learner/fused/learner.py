@@ -93,6 +93,8 @@ class FusedLearner:
 
     def begin(self, buffer: ReplayBuffer, made: int, updates: int) -> None:
         """Begin `learn` in a thread; with a single processor, do it now."""
+        if self._learning:
+            raise RuntimeError("learning has begun already: it must end before it begins again")
         self._learning = True
         if self._processors < 2:
             self.learn(buffer, made, updates)
