@@ -28,7 +28,7 @@ ORDER = [
     ("", "environments"),
     ("experience", "transition sampling replay_buffer fold n_step collector"),
     ("learner", "interface q_network adam flat_adam equations mirror exploration schedules torch_learner"),
-    ("learner.fused", "matmul plan passes choose policy update learner"),
+    ("learner.fused", "matmul plan passes choose policy update learner lecture_update agent_learner"),
     ("learner", "dqn agent"),
     ("evaluation", "evaluation scores episodes candidates judge"),
     ("storage", "reading files tables checkpoint model_file saved_run run_directory"),

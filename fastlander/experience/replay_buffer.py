@@ -169,6 +169,11 @@ class ReplayBuffer(Sequence):
             raise IndexError(f"index {index} is out of range of {length} items")
         return (self._added - length + index % length) % self._maxlen
 
+    @property
+    def oldest_slot(self) -> int:
+        """Where in `arrays` the oldest item lies."""
+        return (self._added - len(self)) % self._maxlen
+
     def chronological(self, name: str) -> np.ndarray:
         """A copy of field `name`, oldest first: [len, *shape]."""
         array, start = self.arrays[name], self._added % self._maxlen
@@ -297,5 +302,5 @@ def sample_together(buffers: Sequence[ReplayBuffer], oldest: int, batch_size: in
     for buffer in buffers:
         buffer._fit_batch(batch_size)
     fields, batch = tuple(b._bytes[0] for b in buffers), tuple(b._batch_bytes[0] for b in buffers)
-    sample_rows(one.random_state, (one._added - len(one)) % one._maxlen, oldest, fields, batch)
+    sample_rows(one.random_state, one.oldest_slot, oldest, fields, batch)
     return [buffer._batch[0] for buffer in buffers]

@@ -10,9 +10,9 @@ import torch
 from fastlander.environments import check_spaces
 from fastlander.experience.replay_buffer import ReplayBuffer, sample_together
 from fastlander.learner.flat_adam import FlatAdam
-from fastlander.learner.fused.learner import BatchGradient
+from fastlander.learner.fused.agent_learner import BatchGradient, GreedyOne, LectureUpdate
 from fastlander.learner.q_network import QNetwork
-from fastlander.validation import Seed, check
+from fastlander.validation import Count, Seed, check
 
 GAMMA = 0.99
 LEARNING_RATE = 1e-4
@@ -66,7 +66,9 @@ class Agent:
         obs_size = env.observation_space.shape[0]
         self.q_net: torch.nn.Module = QNetwork(obs_size, int(env.action_space.n), generator=generator)
         self.optimizer: torch.optim.Optimizer = FlatAdam(self.q_net, lr=LEARNING_RATE)
+        self._greedy: GreedyOne | None = None
         self._gradient: BatchGradient | None = None
+        self._update: LectureUpdate | None = None
 
         state = (env.observation_space.dtype, (obs_size,))
         self.current_states = ReplayBuffer(BUFFER_SIZE, state, sampling)
@@ -81,7 +83,9 @@ class Agent:
             self.action = int(self._exploration.integers(self.action_space.n))
             return
         if self._is_fast():
-            self.action = self.q_net.greedy_one(np.asarray(self.current_state))
+            if self._greedy is None or not self._greedy.serves(self.q_net):
+                self._greedy = GreedyOne(self.q_net)
+            self.action = self._greedy.act(np.asarray(self.current_state))
         else:
             with torch.no_grad():
                 self.action = self.q_net(torch.as_tensor(self.current_state)).argmax().item()
@@ -102,10 +106,8 @@ class Agent:
         float32[B, obs_size], int64[B, 1], float32[B, 1], float32[B, obs_size] and bool[B, 1]. The next draw
         overwrites them.
         """
-        fields = (self.current_states, self.actions, self.rewards, self.next_states, self.terminations)
-        stored = min(len(field) for field in fields)
-        if self.buffer_size > stored:
-            raise IndexError(f"buffer_size is {self.buffer_size}, but only {stored} experiences are stored")
+        fields = self._fields()
+        self._check_stored(fields)
         states, actions, rewards, next_states, terminations = map(
             torch.from_numpy, sample_together(fields, self.buffer_size, self.batch_size)
         )
@@ -117,6 +119,8 @@ class Agent:
     def learn(self) -> None:
         """One update by the mean squared error to r + 0.99 max_a Q(s', a); nothing before `buffer_size` experiences."""
         if self.n_experiences < self.buffer_size:
+            return
+        if self._learn_in_one():
             return
         self.get_batch()
         if self._is_fast():
@@ -131,7 +135,39 @@ class Agent:
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_gradient": None}  # it is made again for the network of the copy
+        # These are made again for the network of the copy.
+        return {**self.__dict__, "_greedy": None, "_gradient": None, "_update": None}
+
+    def _fields(self) -> tuple[ReplayBuffer, ...]:
+        return self.current_states, self.actions, self.rewards, self.next_states, self.terminations
+
+    def _check_stored(self, fields: tuple[ReplayBuffer, ...]) -> None:
+        stored = min(len(field) for field in fields)
+        if self.buffer_size > stored:
+            raise IndexError(f"buffer_size is {self.buffer_size}, but only {stored} experiences are stored")
+
+    def _learn_in_one(self) -> bool:
+        """Make the update that `learn` makes in one kernel, if the network and the optimizer are the fast ones."""
+        network, optimizer, fields = self.q_net, self.optimizer, self._fields()
+        if type(optimizer) is not FlatAdam or getattr(self.get_batch, "__func__", None) is not Agent.get_batch:
+            return False
+        if not self._is_fast() or not optimizer.is_plain_for(network):
+            return False
+        self._check_stored(fields)
+        if self._update is None or not self._update.serves(network, optimizer, fields, self.batch_size):
+            if not LectureUpdate.takes(fields):
+                return False
+            rows = check("batch_size", Count, self.batch_size)
+            self._update = LectureUpdate(network, optimizer, fields, rows, GAMMA)
+        self._update.make(self.buffer_size)
+        (
+            self.current_states_batch,
+            self.actions_batch,
+            self.rewards_batch,
+            self.next_states_batch,
+            self.terminations_batch,
+        ) = self._update.batch
+        return True
 
     def _is_fast(self) -> bool:
         """Whether the kernels can work on `q_net`: they take float32 on the CPU."""

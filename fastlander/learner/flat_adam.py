@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from fastlander.learner.adam import flat_adam_step
 from fastlander.learner.q_network import QNetwork
 from fastlander.states import Form, Weights, Whole, check_state
 
+_GLOBAL_HOOKS = (_global_optimizer_pre_hooks, _global_optimizer_post_hooks)
 _PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "capturable": False, "differentiable": False}
 
 
@@ -100,18 +102,34 @@ class FlatAdam(torch.optim.Adam):
         """Note that a kernel has made `steps` steps on `vectors`."""
         self._step_array += steps
 
+    def begin_step(self) -> tuple[np.float32, ...]:
+        """Count a step that a kernel is about to make on `vectors`; its numbers, as `flat_adam_step` takes them."""
+        group = self.param_groups[0]
+        beta1, beta2 = group["betas"]
+        self.count_steps(1)
+        count = self._step_array[0].item()
+        step_size = group["lr"] / (1 - beta1**count)
+        numbers = (step_size, beta1, beta2, 1 / (1 - beta2**count) ** 0.5, group["eps"])
+        return tuple(map(np.float32, numbers))
+
     def flat_step(self) -> bool:
         """Make one step by the flat kernel where its result is that of `step`; whether it was made."""
         if self._arrays is None or not self._is_flat():
             return False
-        group = self.param_groups[0]
-        beta1, beta2 = group["betas"]
-        self._steps.add_(1)
-        count = self._steps[0].item()
-        step_size = group["lr"] / (1 - beta1**count)
-        numbers = (step_size, beta1, beta2, 1 / (1 - beta2**count) ** 0.5, group["eps"])
-        flat_adam_step(*self._arrays, *(np.float32(number) for number in numbers))
+        flat_adam_step(*self._arrays, *self.begin_step())
         return True
+
+    def is_plain_for(self, q_network: QNetwork) -> bool:
+        """Whether `step` does nothing but a step of plain Adam on `vectors`, and these are of that network.
+
+        It does more where somebody, as a learning rate scheduler does, has put another function in its place, or hooks.
+        The network has to be plain itself (`QNetwork.is_plain`).
+        """
+        if self._q_network is not q_network or self._arrays is None or "step" in self.__dict__:
+            return False
+        if self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or any(_GLOBAL_HOOKS):
+            return False
+        return self._has_plain_options()
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """One step from the parameters' gradients, as torch.optim.Adam makes it."""
@@ -160,9 +178,7 @@ class FlatAdam(torch.optim.Adam):
 
     def _is_plain(self) -> bool:
         """Whether this is plain Adam on the memory that it was made for."""
-        groups = self.param_groups
-        return (
-            len(groups) == 1
-            and all(groups[0][name] == value for name, value in _PLAIN.items())
-            and [p.data_ptr() for p in self._parameters] == self._addresses
-        )
+        return self._has_plain_options() and [p.data_ptr() for p in self._parameters] == self._addresses
+
+    def _has_plain_options(self) -> bool:
+        return len(self.param_groups) == 1 and _PLAIN.items() <= self.param_groups[0].items()

@@ -59,7 +59,6 @@ class QNetwork(nn.Sequential):
         self._parameters_in_order = parameters
         self._addresses = [parameter.data_ptr() for parameter in parameters]
         self._layers = _pairs([parameter.detach() for parameter in parameters])
-        self._arrays = [(w.numpy(), b.numpy()) for w, b in self._layers] if self.flat.device.type == "cpu" else []
         self.grads = self.views(self.flat_grad)
 
     def views(self, flat: Tensor) -> list[Tensor]:
@@ -89,20 +88,6 @@ class QNetwork(nn.Sequential):
             values = forward_pass(self._layers, torch.from_numpy(obs).to(self.flat.device))[-1]
             return values.argmax(dim=1).cpu().numpy()
 
-    def greedy_one(self, obs: np.ndarray) -> int:
-        """The action of the highest value for one observation [obs_size]; for a network on the CPU.
-
-        It uses NumPy on the same memory: for one row, the overhead of torch's calls is most of the time.
-        """
-        values = obs
-        last = len(self._arrays) - 1
-        for i, (weight, bias) in enumerate(self._arrays):
-            values = weight @ values
-            values += bias
-            if i < last:
-                np.maximum(values, 0, out=values)
-        return int(values.argmax())
-
     def backward_pass(self, activations: list[Tensor], grad_values: Tensor) -> None:
         """Write the gradients of all parameters into `flat_grad` (and point each parameter's `grad` at its part).
 
@@ -125,13 +110,16 @@ class QNetwork(nn.Sequential):
         left a gradient in place, to which autograd would add.
         """
         modules = tuple(self._modules.values())
-        if modules != self._modules_in_order or any(m._forward_hooks or m._forward_pre_hooks for m in (self, *modules)):
+        if modules != self._modules_in_order:
             return False
+        for module in (self, *modules):
+            if module._forward_hooks or module._forward_pre_hooks:
+                return False
         now = [parameter for linear in modules[::2] for parameter in linear._parameters.values()]
-        return all(
-            a is b and a.requires_grad and a.grad is None and a.data_ptr() == address
-            for a, b, address in zip(now, self._parameters_in_order, self._addresses, strict=True)
-        )
+        for a, b, address in zip(now, self._parameters_in_order, self._addresses, strict=True):
+            if a is not b or not a.requires_grad or a.grad is not None or a.data_ptr() != address:
+                return False
+        return True
 
     def __getitem__(self, index: Any) -> nn.Module:
         """A layer, or for a slice a plain Sequential of these layers."""

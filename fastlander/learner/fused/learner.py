@@ -14,10 +14,8 @@ from fastlander.learner.fused.plan import make_memory, make_plan
 from fastlander.learner.fused.policy import FusedPolicy, kernel_observations
 from fastlander.learner.fused.update import (
     LOSS,
-    PLAIN_MSE,
     TO_MAKE,
     Hyperparameters,
-    batch_gradient,
     pack_hyperparameters,
     serve_updates,
 )
@@ -150,31 +148,6 @@ class FusedLearner:
             self._policy.load_packed(self._memory)
             self._copied = self._packed
         return self._policy
-
-
-class BatchGradient:
-    """The gradient of the lecture's loss: the mean squared error of a QNetwork that is its own target.
-
-    Args:
-        q_network: on the CPU; its `flat_grad` is written.
-        rows: of a batch.
-    """
-
-    def __init__(self, q_network: QNetwork, rows: int) -> None:
-        self.q_network, self.rows, self._flat = q_network, rows, q_network.flat
-        self._arrays = q_network.flat.numpy(), q_network.flat_grad.numpy()
-        self._table, size = make_plan(q_network.sizes, rows)
-        self._memory = make_memory(size)
-        self._hyperparameters = pack_hyperparameters(PLAIN_MSE)
-
-    def serves(self, q_network: QNetwork, rows: int) -> bool:
-        """Whether this is for that network, with the parameters it has now, and so many rows."""
-        return q_network is self.q_network and q_network.flat is self._flat and rows == self.rows
-
-    def write(self, *batch: np.ndarray) -> None:
-        """Write the gradient by a batch (obs, action, reward, next_obs, discount) into `flat_grad` and every `grad`."""
-        batch_gradient(self._memory, self._table, self._hyperparameters, *self._arrays, *batch)
-        self.q_network.show_gradients()
 
 
 def hyperparameters_of(config: Config) -> np.ndarray:

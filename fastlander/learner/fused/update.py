@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.experience.transition import Transition
-from fastlander.kernels.jit import inlined, part, uncounted_kernel
+from fastlander.kernels.jit import inlined, part
 from fastlander.kernels.simd import lane_sum, square_root, where
 from fastlander.kernels.simd_memory import fill16, load16, store16
 from fastlander.kernels.threads import serving
@@ -37,22 +37,6 @@ class Hyperparameters(NamedTuple):
     double_dqn: bool
     separate_target: bool
     mirror_rows: int
-
-
-PLAIN_MSE = Hyperparameters(
-    learning_rate=0.0,
-    beta1=0.0,
-    beta2=0.0,
-    max_grad_norm=np.inf,
-    reward_scale=np.float32(1),
-    tau=np.float32(1),
-    target_update_freq=1,
-    huber=False,
-    double_dqn=False,
-    separate_target=False,
-    mirror_rows=0,
-)
-"""The mean squared error of a network that is its own target; Adam's part is not used."""
 
 
 def pack_hyperparameters(hyperparameters: Hyperparameters) -> np.ndarray:
@@ -88,17 +72,13 @@ def adam(p, g, m, v, step_size, beta1, beta2, root, eps):
 
 
 @part
-def adam_step(flat, gradient, exp_avg, exp_avg_sq, hyper, scale, count):
-    """One step of Adam with the gradient times `scale`."""
-    beta1, beta2 = np.float32(hyper.beta1), np.float32(hyper.beta2)
-    step_size = np.float32(hyper.learning_rate / (1 - hyper.beta1**count))
-    root = np.float32(1 / (1 - hyper.beta2**count) ** 0.5)
+def adam_step(flat, gradient, exp_avg, exp_avg_sq, scale, step_size, beta1, beta2, root, eps):
+    """One step of Adam with the gradient times `scale`; `flat_adam_step` has the other numbers."""
     whole = len(flat) - len(flat) % LANES
     for i in range(0, whole, LANES):
         g = load16(gradient, i) * scale
-        p, m, v = adam(
-            load16(flat, i), g, load16(exp_avg, i), load16(exp_avg_sq, i), step_size, beta1, beta2, root, EPS
-        )
+        m, v = load16(exp_avg, i), load16(exp_avg_sq, i)
+        p, m, v = adam(load16(flat, i), g, m, v, step_size, beta1, beta2, root, eps)
         store16(gradient, i, g)
         store16(flat, i, p)
         store16(exp_avg, i, m)
@@ -106,7 +86,7 @@ def adam_step(flat, gradient, exp_avg, exp_avg_sq, hyper, scale, count):
     for i in range(whole, len(flat)):
         gradient[i] *= scale
         flat[i], exp_avg[i], exp_avg_sq[i] = adam(
-            flat[i], gradient[i], exp_avg[i], exp_avg_sq[i], step_size, beta1, beta2, root, EPS
+            flat[i], gradient[i], exp_avg[i], exp_avg_sq[i], step_size, beta1, beta2, root, eps
         )
 
 
@@ -207,7 +187,11 @@ def one_update(memory, plan, vectors, hyper, ring, stored, state, batch, count):
         batch.reward[row], batch.discount[row] = ring.reward[slot], ring.discount[slot]
     pack_plain(memory, plan, flat)
     loss = td_gradient(memory, plan, gradient, hyper, batch)
-    adam_step(flat, gradient, exp_avg, exp_avg_sq, hyper, clip_scale(gradient, hyper.max_grad_norm), count)
+    scale = clip_scale(gradient, hyper.max_grad_norm)
+    step_size = np.float32(hyper.learning_rate / (1 - hyper.beta1**count))
+    beta1, beta2 = np.float32(hyper.beta1), np.float32(hyper.beta2)
+    root = np.float32(1 / (1 - hyper.beta2**count) ** 0.5)
+    adam_step(flat, gradient, exp_avg, exp_avg_sq, scale, step_size, beta1, beta2, root, EPS)
     pack_transposed(memory, plan, flat, plan.forward, plan.bias)
     if hyper.separate_target and count % hyper.target_update_freq == 0:
         mix(target, 0, flat, 0, len(flat), hyper.tau)
@@ -256,15 +240,3 @@ def make_updates(
 
 serve_updates = serving(make_updates)
 """`make_updates` as the kernel of a thread (`KernelThreads`)."""
-
-
-@uncounted_kernel
-def batch_gradient(memory, table, hyperparameters, flat, gradient, obs, action, reward, next_obs, discount):
-    """The gradient by one batch, float32[B, obs_size] and so on, of a network that is its own target; the loss."""
-    plan, hyper = unpack_plan(table), unpack_hyperparameters(hyperparameters)
-    pack_transposed(memory, plan, flat, plan.forward, plan.bias)
-    pack_plain(memory, plan, flat)
-    for row in range(len(action)):
-        read_row(memory, plan, obs, row, row, False, plan.inputs[0])
-        read_row(memory, plan, next_obs, row, row, False, plan.others[0])
-    return td_gradient(memory, plan, gradient, hyper, Rows(action, reward, discount))
