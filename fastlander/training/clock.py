@@ -1,4 +1,4 @@
-"""`Clock`: seconds of a run, and its steps per second."""
+"""`Clock`: seconds of a run, and its speed: steps per second of training, updates included and judging not."""
 
 import contextlib
 import time
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 
 class Clock:
-    """Seconds since the run began, and steps per second between two calls of `rate`."""
+    """Seconds since the run began, and steps per second: between two calls of `rate`, and since this process began."""
 
     def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._timesteps = 0
+        self._start = self._last = self._first = time.perf_counter()
+        self._timesteps = self._first_timesteps = 0
 
     def seconds(self) -> float:
         """Seconds since the clock was made."""
@@ -18,17 +18,19 @@ class Clock:
 
     def go_on(self, seconds: float, timesteps: int) -> None:
         """Take over the seconds and timesteps of another clock."""
-        self._last = time.perf_counter()
-        self._start, self._timesteps = self._last - seconds, timesteps
+        self._last = self._first = time.perf_counter()
+        self._start, self._timesteps, self._first_timesteps = self._last - seconds, timesteps, timesteps
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """The seconds that the body takes do not count in the next `rate`."""
+        """The seconds that the body takes do not count in rates."""
         began = time.perf_counter()
         try:
             yield
         finally:
-            self._last += time.perf_counter() - began
+            seconds = time.perf_counter() - began
+            self._last += seconds
+            self._first += seconds
 
     def rate(self, timesteps: int) -> float:
         """Timesteps per second since the last call."""
@@ -36,3 +38,7 @@ class Clock:
         rate = (timesteps - self._timesteps) / max(now - self._last, 1e-9)
         self._last, self._timesteps = now, timesteps
         return rate
+
+    def mean_rate(self, timesteps: int) -> float:
+        """Timesteps per second since this clock was made, or took over from another one; 0 if there were none."""
+        return (timesteps - self._first_timesteps) / max(time.perf_counter() - self._first, 1e-9)

@@ -41,6 +41,9 @@ class ProgressDisplay:
     def say(self, line: str) -> None:
         """Print a line."""
 
+    def finish(self) -> None:
+        """Show that the run has come to its end."""
+
     def warn(self, line: str) -> None:
         """Print what went wrong. This is shown with `--no-progress` too."""
         print_lines(f"fastlander: {line}", sys.stderr)
@@ -115,6 +118,10 @@ class ProgressLine:
             said.pop()
         yield Text("  ".join(said), no_wrap=True, overflow="crop", end="")
 
+    def fill(self) -> None:
+        """Show the bar full, whatever was completed."""
+        self._bar.total = self.completed = max(self.completed, 1)
+
     def layout(self, columns: int, clock: str) -> list[Any]:
         """The name, the columns of the bar, the texts and the clock. A part that is left out is empty or 0.
 
@@ -174,6 +181,10 @@ class LiveBar(ProgressDisplay):
     def show(self, row: MetricsRow) -> None:
         """Move the bar."""
         self._line.line.completed, self._line.line.texts = row.timesteps, _parts(row)
+
+    def finish(self) -> None:
+        """Fill the bar: a run that is solved need not use up its steps."""
+        self._line.line.fill()
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -235,7 +246,8 @@ class LiveCurve(ProgressDisplay):
     def _draw(self) -> None:
         from IPython import display
 
-        picture = display.Image(data=self._picture(), format="png")
+        alt = f"Learning curve of {self._title}: {', '.join(_parts(self._rows[-1]))}"
+        picture = display.Image(data=self._picture(), format="png", alt=alt)
         if self._handle is None:
             self._handle = display.display(picture, display_id=True)
         else:

@@ -24,6 +24,8 @@ class Result:
     """Gradient steps."""
     seconds: float
     """Wall clock of training and judging, without imports."""
+    steps_per_second: float
+    """Training steps per second, updates included and judging not; of the part after the last resume."""
     evaluation: Evaluation | None
     """Greedy episodes of the policy that was kept, if it was judged."""
     output_dir: Path
@@ -36,8 +38,9 @@ class Result:
         end = "Solved" if self.solved else "Interrupted" if self.interrupted else "Not solved"
         line = (
             f"{end} after {self.timesteps:,} steps, {self.agent.n_episode:,} episodes and {self.updates:,} updates "
-            f"in {self.seconds:.1f} s ({self.timesteps / self.seconds:,.0f} steps/s)."
+            f"in {self.seconds:.1f} s"
         )
+        line += f", {self.steps_per_second:,.0f} steps/s without the judging." if self.steps_per_second else "."
         if self.evaluation is not None:
             line += f" Greedy mean {self.evaluation.mean:.1f} over {len(self.evaluation.returns)} fresh episodes."
         return f"{line}\nSaved in {self.output_dir}"

@@ -179,6 +179,7 @@ def save_checkpoint(run: Run, directory: RunDirectory) -> None:
 def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: threading.Event) -> Result:
     """Choose the policy to keep, the confirmed or best judged one or else the last, and write all that stays."""
     broken_off = interrupted.is_set()
+    steps_per_second = run.clock.mean_rate(run.timesteps)
     run.solved = None if broken_off else solved
     save_checkpoint(run, directory)
     if not broken_off:
@@ -188,6 +189,8 @@ def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: threadi
         log(run, directory)
     if run.judge.best_parameters is not None:
         run.dqn.q_network.flat.copy_(run.judge.best_parameters)
+    if not broken_off:
+        run.display.finish()
     agent = run.make_agent()
     directory.save_model(agent.q_net)
     directory.save_episodes(run.scores, run.judge.judgements, run.judge.kept)
@@ -200,6 +203,7 @@ def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: threadi
         timesteps=run.timesteps,
         updates=run.dqn.updates,
         seconds=run.clock.seconds(),
+        steps_per_second=steps_per_second,
         evaluation=run.judge.best,
         output_dir=directory.path,
         signal=getattr(interrupted, "signal", signal.SIGINT),

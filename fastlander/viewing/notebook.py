@@ -56,7 +56,8 @@ def show(frames: Sequence[np.ndarray], jump: int = 10) -> CellOutput:
         image.set_data(kept[i])
         return (image,)
 
-    return CellOutput(FuncAnimation(figure, update, frames=len(kept), interval=20 * jump).to_jshtml())
+    player = FuncAnimation(figure, update, frames=len(kept), interval=20 * jump).to_jshtml()
+    return CellOutput(f'<div role="group" aria-label="Animation of {len(kept)} frames">{player}</div>')
 
 
 def replay(policy: Any, seed: int = 0) -> CellOutput:

@@ -27,6 +27,7 @@ from fastlander.viewing.trace import Trace, trace_flight
 
 METRICS_COLUMNS = ("timesteps", "episodes", "updates", "steps_per_second", "seconds")
 MOST_DOTS, MOST_POINTS, MOST_BINS = 1500, 400, 60  # episodes and means in the learning curve; bars in the histogram
+SAME_BINS = 21  # bars in the histogram of equal returns, an odd number
 FEWEST_EPISODES = 10  # in a running mean that is drawn
 LOWEST_SHOWN = 2  # percentile of the training scores at the lower edge of the learning curve
 
@@ -146,12 +147,14 @@ def _running_means(score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def histogram(returns: np.ndarray) -> dict[str, Any]:
     """The record that `web/charts.js` draws as the distribution of returns float64[E]: at most `MOST_BINS` bars."""
     low, high = float(returns.min()), float(returns.max())
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # too close to each other for bars of their own
-        half = max(0.5, 1e-3 * abs(low))
-        low, high = low - half, high + half
-    edges = np.histogram_bin_edges(returns, "auto", (low, high))
-    if len(edges) > MOST_BINS + 1:
-        edges = np.histogram_bin_edges(returns, MOST_BINS, (low, high))
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        # All are the same: one narrow bar in the middle of an axis with different numbers.
+        half = max(1.0, 0.1 * abs(low))
+        edges = np.linspace(low - half, low + half, SAME_BINS + 1)
+    else:
+        edges = np.histogram_bin_edges(returns, "auto", (low, high))
+        if len(edges) > MOST_BINS + 1:
+            edges = np.histogram_bin_edges(returns, MOST_BINS, (low, high))
     counts, _ = np.histogram(returns, edges)
     return {
         "label": "Distribution of returns",
@@ -192,7 +195,7 @@ def _tiles(config: Config, metrics: dict[str, np.ndarray], evaluation: Evaluatio
         *tiles,
         ("Training steps", f"{metrics['timesteps'][-1]:,.0f}", updates),
         ("Time", f"{metrics['seconds'][-1]:.1f} s", "training and judging, without imports"),
-        ("Speed", f"{rate:,.0f}" if training.any() else "unknown", "steps per second, updates included"),
+        ("Speed", f"{rate:,.0f}" if training.any() else "unknown", "steps/s of training, without the judging"),
     ]
 
 

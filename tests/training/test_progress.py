@@ -1,11 +1,14 @@
+import io
 import subprocess
 import sys
 import types
 
 import pytest
+from rich.console import Console
 
 from fastlander import Config, Trainer
 from fastlander.storage.tables import MetricsRow
+from fastlander.training.clock import Clock
 from fastlander.training.progress import LectureLines, LiveBar, LiveCurve, ProgressDisplay, progress_display
 
 
@@ -29,6 +32,43 @@ def test_the_lecture_s_line(capsys):
     )
 
 
+def test_the_bar_of_a_run_that_was_solved_early_ends_full():
+    console = Console(width=80, force_terminal=True, color_system=None, file=io.StringIO())
+    display = LiveBar(Config(total_timesteps=1_000_000), console)
+    display.show(row(120_000))
+
+    def bar():
+        with console.capture() as capture:
+            console.print(display._line.line)
+        return capture.get()
+
+    part = bar()
+    display.finish()
+    full = bar()
+    assert "120,000 steps" in full
+    assert len(full.rstrip("\n")) <= 80
+    assert full.count("━") > 6 * part.count("━") > 0
+
+
+def test_the_speed_is_that_of_training_without_the_judging(monkeypatch):
+    now = [10.0]
+    monkeypatch.setattr("fastlander.training.clock.time.perf_counter", lambda: now[0])
+    clock = Clock()
+    now[0] += 2
+    with clock.aside():
+        now[0] += 50
+    assert clock.rate(3_000) == clock.mean_rate(3_000) == 1_500
+    now[0] += 4
+    assert clock.rate(5_000) == 500
+    assert clock.mean_rate(5_000) == pytest.approx(5_000 / 6)
+    assert clock.seconds() == 56
+    resumed = Clock()
+    resumed.go_on(56, 5_000)
+    now[0] += 1
+    assert resumed.mean_rate(5_800) == resumed.rate(5_800) == 800
+    assert resumed.seconds() == 57
+
+
 def test_silence_still_warns(capsys):
     with progress_display(Config(progress=False)) as display:
         display.show(row(900))
@@ -42,7 +82,7 @@ def jupyter(monkeypatch):
     """A kernel, as far as the display asks for one: the pictures that its one output cell has shown."""
     pictures = []
     display = types.ModuleType("IPython.display")
-    display.Image = lambda data, format: data
+    display.Image = lambda data, format, alt: data if "score" in alt else b"no alternative text"
     display.display = lambda picture, display_id: (
         pictures.append(picture) or types.SimpleNamespace(update=pictures.append)
     )

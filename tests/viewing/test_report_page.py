@@ -295,3 +295,14 @@ def test_a_histogram_counts_everything_in_few_bins(returns):
     drawn = histogram(returns)
     assert sum(drawn["data"]["counts"]) == len(returns)
     assert len(drawn["data"]["counts"]) <= 60
+
+
+@pytest.mark.parametrize("value", [500.0, -200.0, 0.0, 1e-7, 1e6])
+def test_equal_returns_are_one_narrow_bar_in_the_middle(value):
+    drawn = histogram(np.full(200, value))
+    edges, counts = np.array(drawn["data"]["edges"]), np.array(drawn["data"]["counts"])
+    (filled,) = np.flatnonzero(counts)
+    assert counts[filled] == 200
+    assert edges[filled] < value < edges[filled + 1]
+    assert edges[filled + 1] - edges[filled] <= (edges[-1] - edges[0]) / 20
+    assert filled == len(counts) // 2

@@ -19,11 +19,13 @@ function ticks(low, high, count) {
   return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
 
-// The short form of a number: 1200 is 1.2k.
-function short(value) {
+// The short form of a number, 1200 is 1.2k, with as many digits as tell it from another one `step` away.
+function short(value, step = 0) {
   const size = Math.abs(value);
-  if (size >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
-  return size >= 1e3 ? `${Number((value / 1e3).toPrecision(3))}k` : `${Number(value.toPrecision(3))}`;
+  const digits = Math.max(3, step ? Math.floor(Math.log10(size || 1)) - Math.floor(Math.log10(step)) + 1 : 0);
+  const rounded = (x) => Number(x.toPrecision(Math.min(digits, 15)));
+  if (size >= 1e6) return `${rounded(value / 1e6)}M`;
+  return size >= 1e3 ? `${rounded(value / 1e3)}k` : `${rounded(value)}`;
 }
 
 class Chart {
@@ -60,12 +62,14 @@ class Chart {
 
   axes() {
     const bottom = this.height - MARGIN.bottom, right = this.width - MARGIN.right;
-    for (const y of ticks(...this.y, 6)) {
+    const step = (list) => (list.length > 1 ? list[1] - list[0] : 0);
+    const ys = ticks(...this.y, 6), xs = ticks(...this.x, this.width < 480 ? 4 : 8);
+    for (const y of ys) {
       this.add("line", { class: "grid", x1: MARGIN.left, x2: right, y1: this.py(y), y2: this.py(y) });
-      this.add("text", { class: "tick", x: MARGIN.left - 8, y: this.py(y) + 4, "text-anchor": "end" }, short(y));
+      this.add("text", { class: "tick", x: MARGIN.left - 8, y: this.py(y) + 4, "text-anchor": "end" }, short(y, step(ys)));
     }
-    for (const x of ticks(...this.x, this.width < 480 ? 4 : 8)) {
-      this.add("text", { class: "tick", x: this.px(x), y: bottom + 18, "text-anchor": "middle" }, short(x));
+    for (const x of xs) {
+      this.add("text", { class: "tick", x: this.px(x), y: bottom + 18, "text-anchor": "middle" }, short(x, step(xs)));
     }
     this.add("line", { class: "axis", x1: MARGIN.left, x2: right, y1: bottom, y2: bottom });
     this.add("text", { class: "title", x: (MARGIN.left + right) / 2, y: this.height - 4, "text-anchor": "middle" }, this.xTitle);
@@ -140,6 +144,7 @@ class Histogram extends Chart {
     const i = counts.findIndex((_, k) => at < this.px(edges[k + 1]));
     if (i < 0 || at < this.px(edges[0])) return;
     const episodes = counts[i] === 1 ? "1 episode" : `${counts[i]} episodes`;
-    this.showTip((this.px(edges[i]) + this.px(edges[i + 1])) / 2, [`${edges[i].toFixed(0)} to ${edges[i + 1].toFixed(0)}`, episodes]);
+    const width = edges[1] - edges[0];
+    this.showTip((this.px(edges[i]) + this.px(edges[i + 1])) / 2, [`${short(edges[i], width)} to ${short(edges[i + 1], width)}`, episodes]);
   }
 }

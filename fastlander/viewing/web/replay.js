@@ -27,6 +27,7 @@ class Replay {
     this.speed = 1;
     this.build(host);
     new ResizeObserver(() => this.fit()).observe(this.canvas);
+    this.seek(this.firstWhole());
     this.fit();
   }
 
@@ -99,6 +100,12 @@ class Replay {
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round((width * ratio * WORLD.height) / WORLD.width);
     this.draw();
+  }
+
+  // The first frame with the whole lander in the picture: an episode begins at its upper edge.
+  firstWhole() {
+    for (let k = 0; k <= this.last; k++) if (this.body(k, 0).y + HULL[0][1] < WORLD.height) return k;
+    return 0;
   }
 
   body(k, index) {
