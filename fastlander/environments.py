@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.config import TRAINING_LIMIT, Config, current_env_id, is_lander
+from fastlander.config import LANDER_ID, TRAINING_LIMIT, Config, current_env_id, is_lander
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
 from fastlander.memory import check_memory
 from fastlander.terminal import SIGNALS
@@ -71,10 +71,11 @@ def make_vec_env(
 
         return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)
     is_async = backend == "async"
+    made_id = LANDER_ID if is_lander(env_id) else env_id  # this package's ids would give its own single environment
     try:
         with _signals_blocked() if is_async else contextlib.nullcontext():
             env = gym.make_vec(
-                env_id,
+                made_id,
                 num_envs=num_envs,
                 vectorization_mode=backend,
                 vector_kwargs={"autoreset_mode": autoreset_mode},
