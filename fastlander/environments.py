@@ -70,6 +70,8 @@ def make_vec_env(
         from fastlander.lander.vector_env import LunarLanderVectorEnv
 
         return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)
+    if is_lander(env_id):
+        check_box2d(f"backend {backend}")
     is_async = backend == "async"
     made_id = LANDER_ID if is_lander(env_id) else env_id  # this package's ids would give its own single environment
     try:
@@ -90,6 +92,17 @@ def make_vec_env(
         env.close()
         raise
     return env
+
+
+def check_box2d(what: str) -> None:
+    """ValueError that names `what` if Box2D, which only Gymnasium's own lander needs, cannot be imported."""
+    try:
+        import Box2D  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"{what} needs Gymnasium's own lander, and so Box2D, which cannot be imported ({quoted(error)}); "
+            "where there is a wheel, pip install box2d==2.3.10 gets it"
+        ) from None
 
 
 def bytes_per_env(env_id: str, backend: str | None) -> int:
