@@ -79,7 +79,7 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
     return build_page("report.html", ["replay.css", "report.css"], scripts, values)
 
 
-def chosen_traces(q_network: QNetwork, evaluation: Evaluation, backend: Backend | None) -> dict[str, Trace]:
+def chosen_traces(q_network: QNetwork, evaluation: Evaluation, backend: Backend | None = None) -> dict[str, Trace]:
     """Traces of the best, the median and the worst episode of a lander's evaluation on a backend, by their labels."""
     order = np.argsort(evaluation.returns, kind="stable")
     chosen = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
