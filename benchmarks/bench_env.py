@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.envs.box2d.lunar_lander import heuristic
 
 from fastlander import LunarLanderVectorEnv, make_vec_env
 
@@ -57,22 +58,38 @@ def lander(env, steps, dtype=np.int64):
     return run
 
 
-def test_one_lander_gymnasium(measure):
-    env = gym.make("LunarLander-v3")
-    actions = np.random.default_rng(0).integers(4, size=4000).tolist()
-    env.reset(seed=0)
+def single(env_id, continuous, lands):
+    """A function that makes 4,000 steps of `gym.make`'s environment and what it costs to begin its episodes anew.
+
+    The policy is random, or Gymnasium's heuristic, whose time then counts too.
+    """
+    env, rng = gym.make(env_id, continuous=continuous), np.random.default_rng(0)
+    random = (
+        list(rng.uniform(-1, 1, (4000, 2)).astype(np.float32)) if continuous else rng.integers(4, size=4000).tolist()
+    )
+    obs = env.reset(seed=0)[0]
 
     def run():
-        for action in actions:
-            _, _, terminated, truncated, _ = env.step(action)
+        nonlocal obs
+        for action in random:
+            if lands:
+                action = heuristic(env.unwrapped, obs)
+            obs, _, terminated, truncated, _ = env.step(action)
             if terminated or truncated:
-                env.reset()
+                obs = env.reset()[0]
 
-    measure(run, group="one lander", name="Gymnasium's gym.make", items=4000, unit="steps", peer=True, rounds=9)
-    env.close()
+    return run
 
 
-def test_one_lander_native(measure):
+@pytest.mark.parametrize("group", ["one lander", "one lander, continuous", "one lander that lands"])
+@pytest.mark.parametrize("env_id", ["LunarLander-v3", "fastlander/LunarLander-v3"])
+def test_one_lander(measure, env_id, group):
+    run = single(env_id, "continuous" in group, "lands" in group)
+    name, peer = f"gym.make({env_id!r})", "/" not in env_id
+    measure(run, group=group, name=name, items=4000, unit="steps", peer=peer, rounds=9)
+
+
+def test_vector_environment_of_one(measure):
     run = stepper(LunarLanderVectorEnv(1), 1, 4000)
     measure(run, group="one lander", name="native, N = 1", items=4000, unit="steps", rounds=9)
 

@@ -20,6 +20,7 @@ _HOME = {
     "Agent": "learner.agent",
     "Config": "config",
     "DQN": "learner.dqn",
+    "LunarLanderEnv": "lander.env",
     "LunarLanderVectorEnv": "lander.vector_env",
     "QNetwork": "learner.q_network",
     "ReplayBuffer": "experience.replay_buffer",
@@ -34,6 +35,7 @@ __all__ = [
     "DQN",
     "Agent",
     "Config",
+    "LunarLanderEnv",
     "LunarLanderVectorEnv",
     "QNetwork",
     "ReplayBuffer",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from fastlander.config import Config
     from fastlander.environments import make_vec_env
     from fastlander.experience.replay_buffer import ReplayBuffer
+    from fastlander.lander.env import LunarLanderEnv
     from fastlander.lander.vector_env import LunarLanderVectorEnv
     from fastlander.learner.agent import Agent
     from fastlander.learner.dqn import DQN

@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from fastlander.config import TRAINING_LIMIT, Config, current_env_id, is_lander
+from fastlander.config import LANDER_ID, TRAINING_LIMIT, Config, current_env_id, is_lander
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
 from fastlander.memory import check_memory
 from fastlander.terminal import SIGNALS
@@ -70,11 +70,14 @@ def make_vec_env(
         from fastlander.lander.vector_env import LunarLanderVectorEnv
 
         return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)
+    if is_lander(env_id):
+        check_box2d(f"backend {backend}")
     is_async = backend == "async"
+    made_id = LANDER_ID if is_lander(env_id) else env_id  # this package's ids would give its own single environment
     try:
         with _signals_blocked() if is_async else contextlib.nullcontext():
             env = gym.make_vec(
-                env_id,
+                made_id,
                 num_envs=num_envs,
                 vectorization_mode=backend,
                 vector_kwargs={"autoreset_mode": autoreset_mode},
@@ -89,6 +92,17 @@ def make_vec_env(
         env.close()
         raise
     return env
+
+
+def check_box2d(what: str) -> None:
+    """ValueError that names `what` if Box2D, which only Gymnasium's own lander needs, cannot be imported."""
+    try:
+        import Box2D  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"{what} needs Gymnasium's own lander, and so Box2D, which cannot be imported ({quoted(error)}); "
+            "where there is a wheel, pip install box2d==2.3.10 gets it"
+        ) from None
 
 
 def bytes_per_env(env_id: str, backend: str | None) -> int:

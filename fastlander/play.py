@@ -1,4 +1,4 @@
-"""`python -m fastlander.play DIR`: show greedy episodes of a finished run in Gymnasium's window."""
+"""`python -m fastlander.play DIR`: show greedy episodes of a finished run in a window."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fastlander.streams import BYTES_PER_SEED  # here, so that --help does not wait for NumPy
 
     def command(directory: Directory, episodes: Count = 3, seed: Seed = 0, imports: Imports = ()) -> int:
-        """Show greedy episodes of a finished run in Gymnasium's window, one after the other.
+        """Show greedy episodes of a finished run in a window, one after the other.
 
         Args:
             directory: Run directory, with a model.safetensors.

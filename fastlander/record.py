@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         directory: Directory, output: str | None = None, format: Format = "gif", episodes: Count = 1,
         seed: Seed = 0, imports: Imports = (),
     ) -> int:  # fmt: skip
-        """Record greedy episodes of a finished run, as Gymnasium's own environment renders them.
+        """Record greedy episodes of a finished run, on the lander or environment that they were judged on.
 
         Args:
             directory: Run directory, with a model.safetensors.

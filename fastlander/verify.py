@@ -39,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             check(name, hint, getattr(arguments, name))
         check_memory("episodes", arguments.episodes, arguments.episodes * BYTES_PER_EPISODE)
         check_memory("num_envs", arguments.num_envs, arguments.num_envs * BYTES_PER_LANDER)
+        from fastlander.environments import check_box2d
+
+        check_box2d("verify")
         # Imported here, so that --help does not wait for numba.
         from fastlander.lander.parity import GROUPS, Parity, compare, environment
 

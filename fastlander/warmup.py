@@ -15,7 +15,7 @@ PROG = "fastlander warmup"
 def compile_everything() -> dict[str, float]:
     """Compile every kernel of this package, or load those that were compiled before: seconds of each group."""
     seconds = {}
-    for name, work in {"lander": _lander, "buffer and learner": _learner}.items():
+    for name, work in {"lander": _lander, "single lander": _single_lander, "buffer and learner": _learner}.items():
         start = time.perf_counter()
         work()
         seconds[name] = time.perf_counter() - start
@@ -29,6 +29,12 @@ def _lander() -> None:
     env.reset(seed=0)
     env.step([0])
     env.close()
+
+
+def _single_lander() -> None:
+    from fastlander.lander.env import LunarLanderEnv
+
+    LunarLanderEnv().reset(seed=0)
 
 
 def _learner() -> None:

@@ -1,8 +1,12 @@
 import numpy as np
+import pytest
 
 from fastlander.lander import parity
 from fastlander.lander.parity import GROUPS, compare
 from fastlander.verify import main
+from tests.conftest import can_import_box2d
+
+needs_box2d = pytest.mark.skipif(not can_import_box2d(), reason="needs Box2D")
 
 
 def test_every_group_agrees():
@@ -12,6 +16,7 @@ def test_every_group_agrees():
         assert got.steps >= 3 * 20
 
 
+@needs_box2d
 def test_a_difference_is_found_and_named(monkeypatch, capsys):
     native_step = parity.LunarLanderVectorEnv.step
 
@@ -31,6 +36,7 @@ def test_a_difference_is_found_and_named(monkeypatch, capsys):
     assert "The two landers differ" in out
 
 
+@needs_box2d
 def test_the_certificate(monkeypatch, capsys):
     monkeypatch.setattr(parity, "GROUPS", {"random": GROUPS["random"]})
     assert main(["--episodes", "3"]) == 0

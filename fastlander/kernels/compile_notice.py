@@ -19,7 +19,11 @@ from fastlander.kernels.jit import KERNELS
 
 PATIENCE = 1.0  # s: a kernel that compiles faster is not worth a notice
 # How long the large kernels took on machines of 1 to 4 processors, idle and busy.
-ESTIMATES = {"serve_step_once": "1 to 2 minutes", "serve_make_updates": "10 to 30 seconds"}
+ESTIMATES = {
+    "serve_step_once": "1 to 2 minutes",
+    "serve_make_updates": "10 to 30 seconds",
+    "step_one": "half a minute to a minute",
+}
 _OTHERS = "a few seconds"
 
 

@@ -12,6 +12,11 @@ from fastlander.lander.variant import Variant
 from fastlander.validation import InputError, StepLimit, check
 
 MAX_EPISODE_STEPS = 1000
+BUSY = (
+    "an environment is used by one thread at a time: another one is in step, reset or the like, or was when this "
+    "process was forked"
+)
+"""What a thread is told that calls a method while another thread is in one."""
 _NO_LIMIT = 2**31 - 2  # as many steps as the int32 row ELAPSED can count
 SEED_DIGITS = 1000  # of a seed: saved states hold seeds as text, and long text takes long to read
 

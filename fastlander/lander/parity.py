@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.box2d.lunar_lander import heuristic
 from gymnasium.vector import AutoresetMode
 
 from fastlander.lander.vector_env import LunarLanderVectorEnv
@@ -28,6 +27,8 @@ def random_pilot(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Genera
 
 def heuristic_pilot(env: gym.Env, obs: np.ndarray, seed: int, rng: np.random.Generator) -> Any:
     """Gymnasium's `heuristic`, which lands."""
+    from gymnasium.envs.box2d.lunar_lander import heuristic  # here, so that the module can be imported without Box2D
+
     return heuristic(env.unwrapped, obs)
 
 

@@ -6,12 +6,12 @@ NATIVE_IDS = {"fastlander/LunarLander-v3": {}, "fastlander/LunarLanderContinuous
 
 
 def register() -> None:
-    """Register the ids: `make_vec` gives the native environment, `make` Gymnasium's own. Nothing is imported yet."""
+    """Register the ids: `make_vec` gives the native environment, `make` the single one. Nothing is imported yet."""
     for env_id, env_kwargs in NATIVE_IDS.items():
         if env_id not in gym.registry:
             gym.register(
                 env_id,
-                entry_point="gymnasium.envs.box2d:LunarLander",
+                entry_point="fastlander.lander.env:LunarLanderEnv",
                 vector_entry_point="fastlander.lander.vector_env:LunarLanderVectorEnv",
                 max_episode_steps=1000,
                 reward_threshold=200,

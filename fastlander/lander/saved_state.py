@@ -24,6 +24,9 @@ from fastlander.physics.state import State, memory_size, unpack
 from fastlander.states import Array, Form, check_state
 from fastlander.validation import InputError
 
+UNKNOWN_SEED = "-1"
+"""As Gymnasium's `np_random_seed` for a generator that the user set."""
+
 
 class SavedState(NamedTuple):
     """A checked state of N landers."""
@@ -131,9 +134,10 @@ _CONTACT_BOUNDS = [Bounds(table, of_contacts=True) for table in (CONTACT_F32, CO
 
 
 class Seeds(NamedTuple):
-    """Text that holds a seed for each lander, or for none."""
+    """Text that holds a seed for each lander, or for none. `unknown`: also -1, for a stream of no known seed."""
 
     num_envs: int
+    unknown: bool = False
 
     def __str__(self) -> str:
         return f"{self.num_envs} natural numbers of at most {SEED_DIGITS} digits as text, or none"
@@ -142,6 +146,8 @@ class Seeds(NamedTuple):
         """Whether `value` is such text. Every number is written as `str` writes it."""
         if not isinstance(value, np.ndarray) or value.dtype.kind != "U" or value.shape not in ((0,), (self.num_envs,)):
             return False
+        if self.unknown and value.tolist() == [UNKNOWN_SEED]:
+            return True
         if not value.dtype.isnative or value.dtype.itemsize > 4 * SEED_DIGITS:
             return False
         # A number that is no character would make NumPy's text raise errors of its own.
@@ -171,10 +177,19 @@ def settings_of(variant: Variant, mode: AutoresetMode) -> dict[str, np.ndarray]:
     return {"variant": pack_variant(variant), "autoreset_mode": np.array(mode.value)}
 
 
-def checked_state(state: Any, num_envs: int, variant: Variant, mode: AutoresetMode) -> SavedState:
+def checked_state(
+    state: Any, num_envs: int, variant: Variant, mode: AutoresetMode, unknown_seeds: bool = False
+) -> SavedState:
     """A copy of what `get_state` of an environment with these settings gave.
 
     States of version 0.1.0 have no settings in them. They are taken as states of these settings.
+
+    Args:
+        state: to be checked.
+        num_envs: number of landers.
+        variant: of the environment.
+        mode: of the environment.
+        unknown_seeds: for one lander, whose random stream may be one that the user set: its seed is then -1.
 
     Raises:
         ValueError: it is another state, or none.
@@ -184,7 +199,7 @@ def checked_state(state: Any, num_envs: int, variant: Variant, mode: AutoresetMo
         "obs": Array(np.float32, (num_envs, OBSERVATION_SIZE), finite=True),
         "ended": Array(np.bool_, (num_envs,)),
         "ready": Array(np.bool_, ()),
-        "seeds": Seeds(num_envs),
+        "seeds": Seeds(num_envs, unknown_seeds),
     }
     if isinstance(state, Mapping):
         settings: Form = {"variant": Array(np.float64, (len(Variant._fields),)), "autoreset_mode": Mode()}
@@ -258,6 +273,10 @@ def _check_streams(
         return
     started = np.zeros(rows.NUM_STREAM, np.uint64)
     for i, seed in enumerate(seeds):
+        if seed < 0:
+            if not stream[rows.INCREMENT_LOW, i] & np.uint64(1):
+                raise _refusal("an odd increment of the random stream", i)
+            continue
         start_stream(started, seed)
         increment = slice(rows.INCREMENT_HIGH, rows.INCREMENT_LOW + 1)
         if (stream[increment, i] != started[increment]).any():

@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from fastlander.lander.frames import FrameRenderer
 from fastlander.lander.game import FPS
 from fastlander.lander.interface import (
+    BUSY,
     action_space,
     checked_autoreset_mode,
     checked_mask,
@@ -27,11 +28,6 @@ from fastlander.lander.stepper import Stepper
 from fastlander.memory import check_memory
 from fastlander.physics.state import memory_size
 from fastlander.validation import Count, InputError, check
-
-_BUSY = (
-    "an environment is used by one thread at a time: another one is in step, reset or the like, or was when this "
-    "process was forked"
-)
 
 
 class LunarLanderVectorEnv(VectorEnv):
@@ -176,7 +172,7 @@ class LunarLanderVectorEnv(VectorEnv):
             self._check_open()
             raise InputError("reset must be called before step")
         if not self._free.acquire(False):
-            raise RuntimeError(_BUSY)
+            raise RuntimeError(BUSY)
         try:
             self._stepper.load(actions)
             if self.autoreset_mode is AutoresetMode.DISABLED:
@@ -214,7 +210,7 @@ class LunarLanderVectorEnv(VectorEnv):
             raise InputError("step_some must be called after reset, with autoreset_mode DISABLED")
         mask = checked_mask("mask", mask, self.num_envs)
         if not self._free.acquire(False):
-            raise RuntimeError(_BUSY)
+            raise RuntimeError(BUSY)
         try:
             self._stepper.load(actions)
             assert not (self._ended & mask).any(), (
@@ -300,7 +296,7 @@ class LunarLanderVectorEnv(VectorEnv):
     def _alone(self) -> Iterator[None]:
         """The body of the `with` is the only one that works on the landers. RuntimeError if another one does."""
         if not self._free.acquire(False):
-            raise RuntimeError(_BUSY)
+            raise RuntimeError(BUSY)
         try:
             yield
         finally:

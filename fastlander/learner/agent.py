@@ -36,6 +36,7 @@ class Agent:
 
     Args:
         env: a Gymnasium environment with flat Box observations and Discrete actions (only its spaces are read).
+            `gym.make("fastlander:fastlander/LunarLander-v3")` is Gymnasium's lander, several times as fast.
         seed: of exploration, sampling and the initial weights. None draws it from NumPy's global generator and the
             weights from torch's, so `np.random.seed` and `torch.manual_seed` before construction make an agent
             reproducible; afterwards nothing global is drawn from.

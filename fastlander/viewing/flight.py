@@ -1,22 +1,28 @@
-"""Flights: greedy episodes on Gymnasium's own environment, one step at a time, to be shown.
+"""Flights: greedy episodes, one step at a time, to be shown.
 
-The native lander equals Gymnasium's to the bit. So a flight from the seed of a judged episode is that episode.
+A flight plays the environment that was judged. So a flight from the seed of a judged episode is that episode.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
-from fastlander.environments import find_spec
+from fastlander.config import LANDER_ID, Backend
+from fastlander.environments import check_box2d, find_spec
 from fastlander.storage.model_file import load_model
 from fastlander.streams import draw_seeds
 from fastlander.validation import InputError, quoted
 
+if TYPE_CHECKING:
+    from fastlander.lander.flown import FlownLander
+
 LONGEST = 10_000  # steps after which a flight stops, in an environment that never ends an episode
+
+RenderMode = Literal["rgb_array", "human"]
 
 
 class Step(NamedTuple):
@@ -28,11 +34,25 @@ class Step(NamedTuple):
     terminated: bool
 
 
-def fly(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> Iterator[Step | None]:
+def open_lander(backend: Backend | None = None, render_mode: RenderMode | None = None) -> "gym.Env | FlownLander":
+    """The lander that a backend's runs are judged on: the native one, or Gymnasium's for sync and async.
+
+    Raises:
+        ValueError: it is Gymnasium's, and Box2D is missing.
+    """
+    if backend in (None, "native"):
+        from fastlander.lander.flown import FlownLander  # here, as other environments need no kernels
+
+        return FlownLander(render_mode)
+    check_box2d(f"a run of backend {backend}")
+    return gym.make(LANDER_ID, render_mode=render_mode)
+
+
+def fly(env: "gym.Env | FlownLander", greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> Iterator[Step | None]:
     """One flight: None once the environment is reset, then each step.
 
     Args:
-        env: of Gymnasium.
+        env: of Gymnasium, or a native lander.
         greedy: float32[1, obs_size] -> int64[1], the policy.
         seed: of the episode.
     """
@@ -47,13 +67,13 @@ def fly(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> 
 
 
 class Flight:
-    """Flights of the policy of a run, rendered by Gymnasium. `fastlander.evaluate` plays the same episodes.
+    """Flights of the policy of a run, drawn one by one. `fastlander.evaluate` plays the same episodes.
 
     Args:
         directory: run directory, with a model.safetensors.
         episodes: number of flights.
         seed: of the episodes, as for `evaluate`.
-        render_mode: rgb_array gives frames, human opens Gymnasium's window.
+        render_mode: rgb_array gives frames, human opens a window.
         imports: modules that may be imported for the run's environment.
 
     Raises:
@@ -66,13 +86,16 @@ class Flight:
         directory: str | Path,
         episodes: int,
         seed: int,
-        render_mode: Literal["rgb_array", "human"],
+        render_mode: RenderMode,
         imports: Sequence[str] = (),
     ) -> None:
         self._q_network, config = load_model(directory, imports)
         spec = find_spec(config.env_id)
         try:
-            self.env = gym.make(spec.id, render_mode=render_mode)
+            if config.is_lander:
+                self.env = open_lander(config.backend, render_mode)
+            else:
+                self.env = gym.make(spec.id, render_mode=render_mode)
         except (gym.error.Error, ImportError, TypeError) as error:  # TypeError: it takes no render_mode
             got = f"{spec.id!r} ({quoted(error)})"
             raise InputError(f"directory must be of an environment that renders, got {got}") from None

@@ -6,12 +6,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
-from fastlander.config import LANDER_ID
+from fastlander.config import LANDER_ID, Backend
 from fastlander.storage.model_file import load_model
 from fastlander.validation import Count, InputError, Natural, check, quoted
+from fastlander.viewing.flight import open_lander
 from fastlander.viewing.page import build_page
 from fastlander.viewing.trace import trace_flight
 
@@ -63,7 +63,8 @@ def show(frames: Sequence[np.ndarray], jump: int = 10) -> CellOutput:
 def replay(policy: Any, seed: int = 0) -> CellOutput:
     """Show one greedy landing again as a notebook widget, drawn on a canvas, with play, pause, a slider and speeds.
 
-    The episode is flown on Gymnasium's own LunarLander-v3 without rendering it, so the widget has some tens of kB.
+    The episode is flown without rendering it, so the widget has some tens of kB. It is flown on the native lander, or
+    on Gymnasium's for the directory of a run that was judged on it.
 
     Args:
         policy: an `Agent`, a `Result`, a torch module from 8 numbers to 4 action values, or a run directory.
@@ -73,8 +74,8 @@ def replay(policy: Any, seed: int = 0) -> CellOutput:
         ValueError: `policy` is none of these, or is not for LunarLander, or its weights are no finite numbers.
     """
     seed = check("seed", Natural, seed)
-    greedy = _greedy(policy)
-    with closing(gym.make(LANDER_ID)) as env:
+    greedy, backend = _greedy(policy)
+    with closing(open_lander(backend)) as env:
         trace = trace_flight(env, greedy, seed)
     values = {"title": f"LunarLander, seed {seed}", "data": trace.to_json()}
     page = build_page("widget.html", ["replay.css"], ["replay.js", "widget.js"], values)
@@ -85,13 +86,13 @@ def replay(policy: Any, seed: int = 0) -> CellOutput:
     )
 
 
-def _greedy(policy: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """The greedy policy, float32[N, 8] -> int64[N], of anything that `replay` takes."""
+def _greedy(policy: Any) -> tuple[Callable[[np.ndarray], np.ndarray], Backend | None]:
+    """Of anything that `replay` takes: the greedy policy, float32[N, 8] -> int64[N], and the backend of its run."""
     if isinstance(policy, str | Path):
         q_network, config = load_model(policy)
         if not config.is_lander:
             raise InputError(f"policy must be of a run on {LANDER_ID}, got one on {config.env_id!r}")
-        return q_network.greedy
+        return q_network.greedy, config.backend
     network = getattr(policy, "agent", policy)
     network = getattr(network, "q_net", network)
     import torch
@@ -114,4 +115,4 @@ def _greedy(policy: Any) -> Callable[[np.ndarray], np.ndarray]:
         raise InputError(f"policy must be a network of 4 action values, got one that gives {list(shape)} for one input")
     if not all(weights.isfinite().all() for weights in network.parameters()) or not values.isfinite().all():
         raise InputError("policy must be a network of finite weights, got one with others")
-    return greedy
+    return greedy, None

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from fastlander.config import LANDER_ID, Config
+from fastlander.config import Backend, Config
 from fastlander.environments import find_spec
 from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interval
 from fastlander.evaluation.scores import WINDOW
@@ -22,6 +22,7 @@ from fastlander.storage.model_file import load_model
 from fastlander.storage.tables import EPISODE_COLUMNS, read_finite_table, read_judgements
 from fastlander.validation import InputError
 from fastlander.version import __version__
+from fastlander.viewing.flight import open_lander
 from fastlander.viewing.page import build_page
 from fastlander.viewing.trace import Trace, trace_flight
 
@@ -56,7 +57,7 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
         raise InputError(f"{directory / METRICS_FILE} must have a row, got none")
     episodes = read_finite_table(directory / EPISODES_FILE, EPISODE_COLUMNS)
     solved = find_spec(config.env_id).reward_threshold if config.solved_score is None else config.solved_score
-    traces = chosen_traces(q_network, evaluation) if config.is_lander else {}
+    traces = chosen_traces(q_network, evaluation, config.backend) if config.is_lander else {}
     values = {
         "title": f"{config.env_id}, seed {config.seed}",
         "lead": _lead(metrics, evaluation, solved),
@@ -79,12 +80,12 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
     return build_page("report.html", ["replay.css", "report.css"], scripts, values)
 
 
-def chosen_traces(q_network: QNetwork, evaluation: Evaluation) -> dict[str, Trace]:
-    """Traces of the best, the median and the worst episode of a lander's evaluation, by their labels."""
+def chosen_traces(q_network: QNetwork, evaluation: Evaluation, backend: Backend | None = None) -> dict[str, Trace]:
+    """Traces of the best, the median and the worst episode of a lander's evaluation on a backend, by their labels."""
     order = np.argsort(evaluation.returns, kind="stable")
     chosen = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
     policy = FusedPolicy.of(q_network)
-    with closing(gym.make(LANDER_ID)) as env:
+    with closing(open_lander(backend)) as env:
         return {label: trace_flight(env, policy.greedy, int(evaluation.seeds[i])) for label, i in chosen.items()}
 
 

@@ -3,12 +3,15 @@
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
 from fastlander.viewing.flight import fly
+
+if TYPE_CHECKING:
+    from fastlander.lander.flown import FlownLander
 
 UNIT = 1000  # poses are in whole millimetres and milliradians, finer than any screen shows
 LEG_BITS = (4, 8)  # bit of each leg of `LunarLander.legs` in `Trace.events`; the two bits below are the action
@@ -45,19 +48,19 @@ class Trace:
         }
 
 
-def trace_flight(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> Trace:
+def trace_flight(env: "gym.Env | FlownLander", greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> Trace:
     """Fly one episode and record what a picture of it needs.
 
     Args:
-        env: Gymnasium's LunarLander, `gym.make("LunarLander-v3")`. It is not rendered.
+        env: a lander of `open_lander`, the native one or Gymnasium's. It is not rendered.
         greedy: float32[1, 8] -> int64[1], the policy.
         seed: of the episode.
     """
-    lander = env.unwrapped
+    lander = _Box2DLander(env.unwrapped) if isinstance(env, gym.Env) else env
     poses, events, rewards, end = [], [], [0.0], None
     for step in fly(env, greedy, seed):
-        poses.append([(*body.position, body.angle) for body in (lander.lander, *lander.legs)])
-        events.append(sum(leg * body.ground_contact for leg, body in zip(LEG_BITS, lander.legs, strict=True)))
+        poses.append(lander.poses)
+        events.append(sum(leg * touches for leg, touches in zip(LEG_BITS, lander.on_ground, strict=True)))
         if step is not None:
             events[-2] += step.action
             rewards.append(step.reward)
@@ -66,16 +69,39 @@ def trace_flight(env: gym.Env, greedy: Callable[[np.ndarray], np.ndarray], seed:
     # To [-pi, pi): the angle of a lander that tumbles would leave the range of int16.
     scaled[..., 2] = np.remainder(scaled[..., 2] + np.pi * UNIT, 2 * np.pi * UNIT) - np.pi * UNIT
     limits = np.iinfo(np.int16)
-    ground = [polygon[0][1] for polygon in lander.sky_polys] + [lander.sky_polys[-1][1][1]]
     return Trace(
         seed=seed,
         fps=env.metadata["render_fps"],
-        outcome=_outcome(end.terminated, end.reward, lander.game_over),
-        ground=[float(height) for height in ground],
+        outcome=_outcome(end.terminated, end.reward, lander.crashed),
+        ground=lander.ground,
         poses=scaled.round().clip(limits.min, limits.max).astype(np.int16),
         events=np.array(events, np.uint8),
         scores=np.cumsum(rewards),
     )
+
+
+class _Box2DLander:
+    """Gymnasium's LunarLander, asked what a `FlownLander` is asked."""
+
+    def __init__(self, env: Any) -> None:
+        self._env = env
+
+    @property
+    def poses(self) -> list[tuple[float, float, float]]:
+        return [(*body.position, body.angle) for body in (self._env.lander, *self._env.legs)]
+
+    @property
+    def on_ground(self) -> list[bool]:
+        return [leg.ground_contact for leg in self._env.legs]
+
+    @property
+    def crashed(self) -> bool:
+        return self._env.game_over
+
+    @property
+    def ground(self) -> list[float]:
+        polygons = self._env.sky_polys
+        return [float(point[1]) for point in (*(polygon[0] for polygon in polygons), polygons[-1][1])]
 
 
 def _outcome(terminated: bool, last_reward: float, crashed: bool) -> str:

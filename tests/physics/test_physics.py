@@ -1,6 +1,5 @@
 """The kernels against Box2D itself: constants, every body after every step, and steps on past the end of an episode."""
 
-import Box2D
 import gymnasium as gym
 import numba
 import numpy as np
@@ -71,7 +70,8 @@ def test_the_wheel_was_built_with_the_constants_assumed_here(constant):
         "velocityThreshold": 1,
         "maxSubSteps": constants.MAX_SUB_STEPS,
     }
-    assert getattr(Box2D, "b2_" + constant) == pytest.approx(ours[constant])
+    box2d_module = pytest.importorskip("Box2D")
+    assert getattr(box2d_module, "b2_" + constant) == pytest.approx(ours[constant])
 
 
 class Landers:

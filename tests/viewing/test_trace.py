@@ -6,10 +6,10 @@ import json
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.envs.box2d.lunar_lander import heuristic
 
 from fastlander import LunarLanderVectorEnv
 from fastlander.physics.state import ORIGIN, POSITION
+from fastlander.viewing.flight import open_lander
 from fastlander.viewing.trace import Trace, trace_flight
 
 
@@ -24,6 +24,8 @@ def swinging(obs):
 
 def landing(obs):
     """Gymnasium's own heuristic, which lands most of the time."""
+    from gymnasium.envs.box2d.lunar_lander import heuristic
+
     return np.array([heuristic(gym.make("LunarLander-v3").unwrapped, one) for one in obs])
 
 
@@ -62,6 +64,14 @@ def test_a_trace_is_what_the_native_lander_does(policy, seed):
         reward[0], truncated[0]
     )
     assert got.ground[4:7] == pytest.approx([0.99 * 400 / 30 / 4] * 3)  # Gymnasium smooths by 0.33 three times
+
+
+@pytest.mark.parametrize("policy", [idle, swinging, landing, climbing])
+def test_the_native_lander_and_gymnasium_s_leave_the_same_trace(policy):
+    for seed in (0, 5):
+        ours, theirs = trace_flight(open_lander(), policy, seed), trace_flight(open_lander("sync"), policy, seed)
+        assert ours.to_json() == theirs.to_json()
+        assert ours.ground == theirs.ground
 
 
 @pytest.mark.parametrize(
