@@ -99,15 +99,14 @@ class SeedsDirectory:
         config, count, compact = _read_settings(path)
         allow_imports(config.env_id, imports, path / SETTINGS_FILE)
         self = cls(path, config, count, compact, None)
-        self.rows = {
-            row.seed: row for row in _read_rows(path / SEEDS_FILE) if (self.run(row.seed) / MODEL_FILE).exists()
-        }
+        rows = {row.seed: row for row in _read_rows(path / SEEDS_FILE)}
+        self.rows = {seed: row for seed, row in rows.items() if (self.run(seed) / MODEL_FILE).exists()}
+        others = sorted(set(rows) - set(self.seeds))
+        if others:
+            wanted = f"from {self.seeds[0]} to {self.seeds[-1]}"
+            raise InputError(f"{path / SEEDS_FILE} must have seeds {wanted}, got {others[0]}")
         for seed in self.seeds:
             self._check_run(seed)
-        if set(self.rows) - set(self.seeds):
-            raise InputError(
-                f"{path / SEEDS_FILE} must have seeds from {self.seeds[0]} to {self.seeds[-1]}, got others"
-            )
         try:
             self._acquire()
             clear_temporaries(path)
@@ -217,7 +216,7 @@ def _lines(rows: Sequence[SeedRow]) -> bytes:
 
 
 def _read_settings(path: Path) -> tuple[Config, int, bool]:
-    """Config, number of seeds, and whether it is compact, from seeds.json. ValueError if it is not as it was written."""
+    """Config, number of seeds, and whether it is compact, from seeds.json. ValueError if that was damaged."""
     file = path / SETTINGS_FILE
     try:
         record = parse_json(read_file(file, LARGEST_SETTINGS))

@@ -144,9 +144,8 @@ class _Trainee:
         try:
             return pickle.loads(base64.b64decode(text))
         except Exception as error:
-            raise InputError(
-                f"make_dqn and the environment must be importable in other processes, got {type(error).__name__}: {error}"
-            ) from None
+            got = f"{type(error).__name__}: {error}"
+            raise InputError(f"make_dqn and env_id must be importable in other processes, got {got}") from None
 
     def prepare(self, most: int) -> int:
         """Check the settings, compile all kernels or load them: how many runs fit in memory at once, at most `most`.
