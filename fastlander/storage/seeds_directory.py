@@ -30,7 +30,7 @@ from fastlander.storage.files import (
     unwritable_directory,
     write_atomically,
 )
-from fastlander.storage.reading import parse_json, read_file
+from fastlander.storage.reading import parse_json, read_file, refuse_link
 from fastlander.storage.tables import LARGEST_INTEGER, LARGEST_TABLE, table
 from fastlander.validation import Count, InputError, Seed, check, quoted
 
@@ -108,6 +108,7 @@ class SeedsDirectory:
         for seed in self.seeds:
             self._check_run(seed)
         try:
+            refuse_link(path / LOCK_FILE)
             self._acquire()
             clear_temporaries(path)
             self._begin_table()
@@ -179,6 +180,7 @@ class SeedsDirectory:
         """ValueError if the run directory of a seed has other settings than this directory."""
         file = self.run(seed) / CONFIG_FILE
         try:
+            refuse_link(self.run(seed))
             found = Config.from_json(read_file(file, LARGEST_SETTINGS).decode())
         except FileNotFoundError:
             return

@@ -156,11 +156,14 @@ class _Trainee:
         from contextlib import closing
 
         from fastlander.environments import make_vec_env, training_limit
+        from fastlander.storage.run_directory import event_writer
         from fastlander.training.needs import runs_that_fit
         from fastlander.training.process import one_torch_thread
         from fastlander.training.run_state import Run
 
         config = self.config
+        if config.tensorboard:
+            event_writer()
         env = make_vec_env(
             config.env_id, config.num_envs, backend=config.backend, max_episode_steps=training_limit(config)
         )

@@ -303,6 +303,15 @@ def test_a_damaged_directory_is_refused_and_stays(together, tmp_path, capsys, fi
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
+def test_no_link_is_followed(together, tmp_path, capsys):
+    copy, outside = tmp_path / "copy", tmp_path / "outside"
+    shutil.copytree(together[0].output_dir, copy)
+    (copy / "seed4").rename(outside)
+    (copy / "seed4").symlink_to(outside)
+    assert train.main(["--resume", str(copy)]) == 2
+    assert "it is a link, which is not followed" in capsys.readouterr().err
+
+
 def test_a_directory_in_use_is_refused(together, tmp_path):
     from fastlander.storage.seeds_directory import SeedsDirectory
 
