@@ -10,7 +10,8 @@ import numpy as np
 
 from benchmarks.variants import Both, Dueling, Prioritized, TorchVariant
 from fastlander import DQN, Config
-from fastlander.training.multi_seed import interquartile_mean, train_seeds
+from fastlander.evaluation.statistics import interquartile_mean
+from fastlander.training.multi_seed import train_seeds
 
 CHANGES = {
     "preset": {},
@@ -54,13 +55,13 @@ def measure(config, count, kind):
     """The outcomes of `count` seeds: solved, steps and seconds until then, greedy means."""
     with tempfile.TemporaryDirectory() as directory:
         settings = {**vars(config), "output_dir": f"{directory}/runs", "progress": False}
-        runs = train_seeds(Config(**settings), count, lambda line: None, kind).results.values()
-    solved = [run for run in runs if run.solved]
+        rows = train_seeds(Config(**settings), count, lambda line: None, kind, compact=True).rows.values()
+    solved = [row for row in rows if row.solved]
     return (
         len(solved),
-        [run.timesteps for run in solved],
-        [run.seconds for run in solved],
-        [run.evaluation.mean for run in runs],
+        [row.timesteps for row in solved],
+        [row.seconds for row in solved],
+        [row.eval_mean for row in rows],
     )
 
 

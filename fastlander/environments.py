@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from fastlander.config import LANDER_ID, TRAINING_LIMIT, Config, current_env_id, is_lander
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
 from fastlander.memory import check_memory
-from fastlander.terminal import SIGNALS
+from fastlander.terminal import SIGNALS, signals_blocked
 from fastlander.validation import Count, InputError, StepLimit, check, quoted, shown
 
 BACKENDS = ("native", "sync", "async")
@@ -75,7 +75,7 @@ def make_vec_env(
     is_async = backend == "async"
     made_id = LANDER_ID if is_lander(env_id) else env_id  # this package's ids would give its own single environment
     try:
-        with _signals_blocked() if is_async else contextlib.nullcontext():
+        with signals_blocked() if is_async else contextlib.nullcontext():
             env = gym.make_vec(
                 made_id,
                 num_envs=num_envs,
@@ -214,19 +214,6 @@ def final_observations(next_obs: np.ndarray, infos: dict[str, Any]) -> np.ndarra
 def _refused(env_id: str, error: Exception) -> InputError:
     """The one-line error for an environment that Gymnasium cannot make, with Gymnasium's reason."""
     return InputError(f"env_id must be an environment that Gymnasium can make, got {env_id!r} ({quoted(error)})")
-
-
-@contextlib.contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait while processes are started, which begin with the signals blocked too."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_signals_to_parent(env: gym.Env) -> gym.Env:

@@ -276,6 +276,19 @@ def stopping_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait while processes are started, which begin with the signals blocked too."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def handles_sigterm() -> bool:
     """Whether SIGTERM raises Terminated now, because a command is running."""
     return getattr(signal.getsignal(signal.SIGTERM), "__module__", None) == __name__

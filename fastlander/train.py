@@ -13,7 +13,7 @@ import tyro
 from fastlander.arguments import Imports, parse
 from fastlander.config import PRESETS, Config, setting_types
 from fastlander.terminal import FAILED, exit_status, print_lines
-from fastlander.validation import Count, InputError, check
+from fastlander.validation import Count, InputError, check, check_path
 
 PROG = "fastlander train"
 
@@ -27,7 +27,9 @@ class Arguments:
     seeds: Count | None = None
     """Agents to train at once, with the seeds from --seed on. Prints statistics over the seeds. None is one agent."""
     resume: str | None = None
-    """Directory of a run that stopped early and is to go on. No setting may be given with it but --no-progress."""
+    """Directory of a run, or of seeds, that stopped early and is to go on. Only --no-progress may be given with it."""
+    compact: bool | None = None
+    """With --seeds: leave out each seed's report and checkpoints. None does from 50 seeds on."""
     imports: Imports = ()
     """Python module to import first, as it registers the environment or a resumed run's env_id names it. May repeat."""
     config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
@@ -42,13 +44,21 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
         preset = first.parse_known_args(args)[0].preset
     except argparse.ArgumentError:
         preset = "default"  # tyro refuses the preset below, with the same kind of line as for every other flag
-    hints: dict[str, Any] = {"preset": Literal[tuple(PRESETS)], "seeds": Count | None, **setting_types()}
+    hints: dict[str, Any] = {
+        "preset": Literal[tuple(PRESETS)],
+        "seeds": Count | None,
+        "compact": bool | None,
+        **setting_types(),
+    }
     arguments = parse(Arguments, args, PROG, hints, default=Arguments(preset, config=Config.preset(preset)))
     check("seeds", Count | None, arguments.seeds)
     if arguments.resume is not None:
         plain = dataclasses.replace(arguments.config, progress=True)
-        if arguments.preset != "default" or arguments.seeds is not None or plain != Config():
+        other = arguments.seeds is not None or arguments.compact is not None or plain != Config()
+        if arguments.preset != "default" or other:
             raise InputError("--resume takes no other setting but --no-progress and --import: the run has its settings")
+    elif arguments.compact is not None and arguments.seeds is None:
+        raise InputError(f"compact must be None without --seeds, got {arguments.compact}")
     return arguments
 
 
@@ -67,11 +77,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: Arguments) -> int:
+    from fastlander.storage.files import RunFailed
+    from fastlander.storage.seeds_directory import is_seeds_directory
+
+    seeds = arguments.seeds is not None
+    if arguments.resume is not None:
+        seeds = is_seeds_directory(check_path("resume", arguments.resume))
+    try:
+        return _train_seeds(arguments) if seeds else _train_one(arguments)
+    except RunFailed as error:
+        print_lines(f"{PROG}: {error}", sys.stderr)
+        return FAILED
+
+
+def _train_one(arguments: Arguments) -> int:
     # Importing torch and numba makes a million objects that stay. The garbage collector would search them many times
     # during the imports, and once more at exit: 0.6 s in all.
     gc.disable()
     from fastlander.environments import import_module
-    from fastlander.storage.run_directory import RunFailed
     from fastlander.training.trainer import Trainer  # here, so that --help does not wait for torch and numba
 
     gc.freeze()
@@ -79,30 +102,26 @@ def _train(arguments: Arguments) -> int:
     if arguments.resume is None:
         for module in arguments.imports:
             import_module(module)
-    if arguments.seeds is not None:
-        status = _train_seeds(arguments.config, arguments.seeds)
-        gc.freeze()
-        return status
-    try:
-        progress = arguments.config.progress
-        resumed = arguments.resume
-        if resumed is None:
-            trainer = Trainer(arguments.config)
-        else:
-            trainer = Trainer.resume(resumed, imports=arguments.imports, progress=progress)
-        result = trainer.run()
-    except RunFailed as error:
-        print_lines(f"{PROG}: {error}", sys.stderr)
-        return FAILED
+        trainer = Trainer(arguments.config)
+    else:
+        trainer = Trainer.resume(arguments.resume, imports=arguments.imports, progress=arguments.config.progress)
+    result = trainer.run()
     print_lines(result.summary())
     gc.freeze()
     return 128 + result.signal if result.interrupted else 0
 
 
-def _train_seeds(config: Config, count: int) -> int:
-    from fastlander.training.multi_seed import train_seeds
+def _train_seeds(arguments: Arguments) -> int:
+    from fastlander.training.multi_seed import resume_seeds, train_seeds  # without torch, which the workers import
 
-    seeds = train_seeds(config, count, print_lines if config.progress else lambda line: None)
+    progress = arguments.config.progress
+    show = print_lines if progress else lambda line: None
+    if arguments.resume is None:
+        seeds = train_seeds(
+            arguments.config, arguments.seeds, show, imports=arguments.imports, compact=arguments.compact
+        )
+    else:
+        seeds = resume_seeds(arguments.resume, show, imports=arguments.imports, progress=progress)
     print_lines(seeds.summary())
     return 128 + seeds.signal if seeds.interrupted else FAILED if seeds.failed else 0
 

@@ -31,10 +31,10 @@ ORDER = [
     ("learner", "interface q_network adam flat_adam equations mirror exploration schedules torch_learner"),
     ("learner.fused", "matmul plan passes choose policy update learner lecture_update agent_learner"),
     ("learner", "dqn agent"),
-    ("evaluation", "evaluation scores episodes candidates judge"),
-    ("storage", "reading files tables checkpoint model_file saved_run run_directory"),
+    ("evaluation", "evaluation statistics scores episodes candidates judge"),
+    ("storage", "reading files tables checkpoint model_file saved_run run_directory seeds_directory"),
     ("viewing", "flight trace page report_page notebook video"),
-    ("training", "process clock result progress needs run_state trainer multi_seed"),
+    ("training", "process clock result progress needs run_state trainer worker pool multi_seed"),
     ("", "sb3 train evaluate report export record play verify warmup cli __main__"),
 ]
 MODULES = [f"{folder}.{name}".strip(".") for folder, names in ORDER for name in names.split()]

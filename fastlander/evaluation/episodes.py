@@ -45,18 +45,18 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
     # Native landers without an episode left stand still. Other environments have to play on.
     rests = hasattr(env, "step_some")
     playing, actions = np.ones(env.num_envs, bool), np.zeros(env.num_envs, np.int64)
+    rows_of = [np.arange(k * n, (k + 1) * n) for k in range(len(policies))]  # of each policy, where it plays
     obs, _ = env.reset(seed=seeds[:n] * len(policies))
     while left:
-        inputs = obs.astype(np.float32)
-        for k, policy in enumerate(policies):
-            rows = k * n + np.flatnonzero(playing[k * n : (k + 1) * n])
+        inputs = np.asarray(obs, np.float32)
+        for policy, rows in zip(policies, rows_of, strict=True):
             if len(rows):
                 actions[rows] = policy(inputs[rows])
         obs, reward, terminated, truncated, _ = env.step_some(actions, playing) if rests else env.step(actions)
         returns += reward
         playtimes += 1
         ended = terminated | truncated
-        if not ended.any():
+        if not np.count_nonzero(ended):
             continue
         new_seeds: list[int | None] = [None] * env.num_envs
         for i in np.flatnonzero(ended):
@@ -69,6 +69,7 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
             playing[i] = begun[k] < count or not rests
             new_seeds[i] = seeds[begun[k]] if begun[k] < count else seeds[0]
             begun[k] += 1
+        rows_of = [k * n + np.flatnonzero(playing[k * n : (k + 1) * n]) for k in range(len(policies))]
         returns[ended], playtimes[ended] = 0, 0
         if (ended & playing).any():
             obs, _ = env.reset(seed=new_seeds, options={"reset_mask": ended & playing})

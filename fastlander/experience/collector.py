@@ -67,7 +67,7 @@ class Collector:
         self._scores += reward
         self._playtimes += 1
         ended = terminated | truncated
-        if not ended.any():
+        if not np.count_nonzero(ended):  # `any` takes several times as long for so few
             return transitions, NOTHING_FINISHED
         finished = Finished(self._scores[ended].tolist(), self._playtimes[ended].tolist())
         self._scores[ended], self._playtimes[ended] = 0, 0

@@ -65,12 +65,12 @@ class NStep:
         """
         windows = (self.obs, self.action, self.reward, self.waiting)
         step = (obs, action, reward, next_obs, terminated, truncated)
-        step = tuple(kernel_array(array, dtype) for array, dtype in zip(step, STEP_TYPES, strict=True))
+        step = tuple(map(kernel_array, step, STEP_TYPES))
         rows = fold_step(self.powers, windows, step, tuple(self.out))
         if rows < 0:
             check_finite("reward", reward)
             check_finite("observation", next_obs)
-        return Transition(*(array[:rows] for array in self.out))
+        return Transition(*[array[:rows] for array in self.out])
 
     def get_state(self) -> dict[str, np.ndarray]:
         """The open windows, for `set_state`: a copy."""

@@ -176,7 +176,7 @@ class LunarLanderVectorEnv(VectorEnv):
         try:
             self._stepper.load(actions)
             if self.autoreset_mode is AutoresetMode.DISABLED:
-                assert not self._ended.any(), (
+                assert not np.count_nonzero(self._ended), (
                     f"episodes ended and were not reset: {np.flatnonzero(self._ended).tolist()}"
                 )
             fresh = self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else self._none
@@ -184,7 +184,7 @@ class LunarLanderVectorEnv(VectorEnv):
             obs, reward, terminated, truncated = self._stepper.results()
             self._ended = terminated | truncated
             infos: dict[str, Any] = {}
-            if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
+            if self.autoreset_mode is AutoresetMode.SAME_STEP and np.count_nonzero(self._ended):
                 infos = final_infos(obs, self._ended)
                 self._stepper.step(self._ended, self._ended)
                 obs = self._stepper.exchange.obs.copy()
@@ -213,7 +213,7 @@ class LunarLanderVectorEnv(VectorEnv):
             raise RuntimeError(BUSY)
         try:
             self._stepper.load(actions)
-            assert not (self._ended & mask).any(), (
+            assert not np.count_nonzero(self._ended & mask), (
                 f"episodes ended and were not reset: {np.flatnonzero(self._ended & mask)}"
             )
             self._stepper.step(mask, self._none)

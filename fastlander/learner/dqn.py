@@ -72,7 +72,8 @@ class DQN:
     def act(self, obs: np.ndarray, epsilon: np.ndarray | float) -> np.ndarray:
         """Epsilon-greedy actions from one forward pass: float32[N, obs_size], float64[N] -> int64[N]."""
         if not isinstance(epsilon, np.ndarray) or epsilon.shape != obs.shape[:1]:
-            epsilon = np.full(len(obs), epsilon, np.float64)
+            share, epsilon = epsilon, np.empty(len(obs))
+            epsilon[:] = share
         return self.learner.act(obs, kernel_array(epsilon, np.float64))
 
     def greedy(self, obs: np.ndarray) -> np.ndarray:

@@ -31,6 +31,10 @@ ABANDONED = 3600.0
 """Seconds without a change after which a temporary file is taken for one of a process that was killed."""
 
 
+class RunFailed(RuntimeError):
+    """A run could not go on. The message says why, and what was kept."""
+
+
 def fresh_path(env_id: str, which: str) -> Path:
     """A path that nothing has yet: runs/<env>-<which>-<time>, with a number added if that exists.
 
@@ -59,12 +63,20 @@ def make_empty_directory(path: Path) -> list[Path]:
             if not directory.exists():
                 directory.mkdir()
                 made.append(directory)
-        if any(path.iterdir()):
-            raise InputError(f"output_dir must be a new or empty directory, got {str(path)!r}, which is in use")
+        check_empty(path)
     except (OSError, ValueError) as error:
         remove_empty(made)
         raise error if isinstance(error, InputError) else unwritable_directory(path, error) from None
     return made
+
+
+def check_empty(path: Path) -> None:
+    """ValueError if the directory `path` holds something or cannot be read. It need not exist."""
+    try:
+        if path.is_dir() and any(path.iterdir()):
+            raise InputError(f"output_dir must be a new or empty directory, got {str(path)!r}, which is in use")
+    except OSError as error:
+        raise unwritable_directory(path, error) from None
 
 
 def remove_empty(made: list[Path]) -> None:

@@ -29,6 +29,7 @@ from fastlander.storage.files import (
     RUN_FILES,
     SETTINGS_FILE,
     TENSORBOARD_DIRECTORY,
+    RunFailed,
     check_own_files,
     clear_temporaries,
     fresh_path,
@@ -47,10 +48,6 @@ from fastlander.validation import InputError
 
 LARGEST_SHARE = 0.03
 """Share of the time that checkpoints may take. After one that took long the next waits longer."""
-
-
-class RunFailed(RuntimeError):
-    """A run could not go on. The message says why, and what was kept."""
 
 
 class NotWritten(RunFailed):
@@ -88,7 +85,7 @@ class RunDirectory:
             try:
                 # This fails if it is there: of two runs that find the directory empty at once, one gets it.
                 (path / CHECKPOINT_DIRECTORY).mkdir()
-                undo.callback(_remove_files, path)
+                undo.callback(remove_run_files, path)
                 lock = _locked(path)
                 undo.callback(_unlock, lock)
                 write_atomically(path / CHECKPOINT_DIRECTORY / SETTINGS_FILE, beginning(config))
@@ -234,7 +231,7 @@ class RunDirectory:
         """Remove everything this run wrote, as it failed before there was anything to keep. A reopened run stays."""
         self._close()
         if self._made is not None:
-            _remove_files(self.path)
+            remove_run_files(self.path)
             remove_empty(self._made)
 
 
@@ -264,7 +261,7 @@ def _unlock(lock: FileLock) -> None:
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _remove_files(path: Path) -> None:
+def remove_run_files(path: Path) -> None:
     """Remove every file that a run can have in its directory."""
     for name in (*RUN_FILES, CHECKPOINT_DIRECTORY, TENSORBOARD_DIRECTORY):
         remove(path / name)

@@ -1,43 +1,70 @@
-"""`train_seeds`: an agent per seed, several at a time, and statistics over the seeds."""
+"""`train_seeds`: an agent per seed, in a process per processor, and statistics over the seeds."""
 
+import base64
+import contextlib
 import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy import stats
+import cloudpickle
 
 from fastlander.config import Config
-from fastlander.environments import make_vec_env
+from fastlander.environments import find_spec, import_module, module_of
+from fastlander.evaluation.statistics import interquartile_mean
 from fastlander.kernels.threads import available_processors
-from fastlander.learner.dqn import DQN
-from fastlander.memory import check_memory
-from fastlander.storage.files import fresh_path, make_empty_directory, write_atomically
-from fastlander.storage.run_directory import RunFailed
-from fastlander.storage.tables import table
+from fastlander.memory import available_memory, check_memory
+from fastlander.storage.files import RunFailed, check_empty
+from fastlander.storage.seeds_directory import SeedRow, SeedsDirectory, seeds_path
 from fastlander.terminal import print_lines
 from fastlander.training.clock import Clock
-from fastlander.training.needs import BYTES_PER_SEED, check_run_fits
-from fastlander.training.process import interrupts, one_torch_thread
+from fastlander.training.needs import BYTES_PER_WORKER
+from fastlander.training.pool import Message, Pool
+from fastlander.training.process import interrupts
 from fastlander.training.progress import SeedsBar
-from fastlander.training.result import Result
-from fastlander.training.trainer import Trainer
-from fastlander.validation import Count, Seed, check
+from fastlander.training.worker import Setup
+from fastlander.validation import Count, InputError, Seed, check, check_path
 
-SEEDS_FILE = "seeds.csv"
-COLUMNS = ("seed", "solved", "timesteps", "updates", "seconds", "eval_mean")
-RESAMPLES = 10_000
+if TYPE_CHECKING:
+    from fastlander.learner.dqn import DQN
+    from fastlander.training.result import Result
+
+BYTES_PER_SEED = 1_000
+"""Memory that one of several seeds takes in the process that waits for them, at least."""
+COMPACT_FROM = 50
+"""Seeds from which on their runs are compact, unless something else is asked for."""
+
+
+class Results(Mapping[int, "Result"]):
+    """The `Result` of each seed that has ended, by seed. Each is read from its run directory when it is asked for."""
+
+    def __init__(self, directory: SeedsDirectory) -> None:
+        self._directory, self._read = directory, {}
+
+    def __len__(self) -> int:
+        return len(self._directory.rows)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._directory.rows)
+
+    def __getitem__(self, seed: int) -> "Result":
+        if seed not in self._read:
+            from fastlander.training.result import read_result
+
+            row, config = self._directory.rows[seed], self._directory.config_of(seed)
+            self._read[seed] = read_result(config, row.solved, row.timesteps, row.updates, row.seconds)
+        return self._read[seed]
 
 
 @dataclass(frozen=True)
 class Seeds:
     """The outcomes of several seeds, in the order of the seeds."""
 
-    results: dict[int, Result]
-    """By seed. A seed that failed or was not begun has none."""
+    rows: dict[int, SeedRow]
+    """By seed: the row of seeds.csv. A seed that failed, was interrupted or was not begun has none."""
+    results: Mapping[int, "Result"]
+    """By seed, for those that have a row: what its run would have given alone, read from its directory when needed."""
     failed: dict[int, RunFailed]
     """By seed: why it failed."""
     interrupted: bool
@@ -51,39 +78,34 @@ class Seeds:
 
     def summary(self) -> str:
         """The statistics over seeds, as a table."""
-        runs = list(self.results.values())
-        solved = [run for run in runs if run.solved]
-        lines = [f"{len(solved)} of {len(runs)} seeds solved, in {self.seconds:.1f} s"]
+        rows = list(self.rows.values())
+        solved = [row for row in rows if row.solved]
+        lines = [f"{len(solved)} of {len(rows)} seeds solved, in {self.seconds:.1f} s"]
         lines += [f"seed {seed} stopped: {error}" for seed, error in self.failed.items()]
-        rows = [
-            ("greedy mean return", [run.evaluation.mean for run in runs if run.evaluation is not None], ",.1f"),
-            ("steps until solved", [run.timesteps for run in solved], ",.0f"),
-            ("seconds until solved", [run.seconds for run in solved], ",.2f"),
+        table = [
+            ("greedy mean return", [row.eval_mean for row in rows if row.eval_mean is not None], ",.1f"),
+            ("steps until solved", [row.timesteps for row in solved], ",.0f"),
+            ("seconds until solved", [row.seconds for row in solved], ",.2f"),
         ]
-        for name, values, form in rows:
+        for name, values, form in table:
             if len(values) > 1:
                 mean, low, high = interquartile_mean(values)
-                if name == rows[0][0]:
+                if name == table[0][0]:
                     lines.append(f"{'':<22}{'IQM':>10}  95% interval over seeds")
                 lines.append(f"{name:<22}{mean:>10{form}}  {low:{form}} to {high:{form}}")
+        if self.interrupted:
+            lines.append(f"Interrupted: --resume {self.output_dir} goes on")
         return "\n".join([*lines, f"Saved in {self.output_dir}"])
 
 
-def interquartile_mean(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean of the middle half, and its 95% percentile bootstrap interval (Agarwal et al. 2021)."""
-
-    def middle(sample: np.ndarray, axis: int) -> np.ndarray:
-        return stats.trim_mean(sample, 0.25, axis=axis)
-
-    sample = np.asarray(values, np.float64)
-    interval = stats.bootstrap(
-        (sample,), middle, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(middle(sample, 0)), float(interval.low), float(interval.high)
-
-
 def train_seeds(
-    config: Config, count: int, show: Callable[[str], None] = print_lines, make_dqn: Callable[..., DQN] = DQN
+    config: Config,
+    count: int,
+    show: Callable[[str], None] = print_lines,
+    make_dqn: "Callable[..., DQN] | None" = None,
+    *,
+    imports: Sequence[str] = (),
+    compact: bool | None = None,
 ) -> Seeds:
     """Train `count` agents with the seeds from `config.seed` on, one per processor at a time.
 
@@ -93,57 +115,126 @@ def train_seeds(
         config: the settings; `output_dir` becomes the parent of the run directories.
         count: seeds.
         show: takes a line for each run that ends.
-        make_dqn: as of `Trainer`.
+        make_dqn: as of `Trainer`; it is pickled for the processes that train. None is `DQN`.
+        imports: modules that the processes import first, as they register the environment.
+        compact: leave out the report and the checkpoints of each seed that has ended. None does from 50 seeds on.
 
     Raises:
-        ValueError: a setting that cannot be used here, before anything is written.
+        ValueError: a setting that cannot be used here, before anything is written; or all seeds failed, as their
+            environment gave what is no finite number.
+        RunFailed: the processes cannot be started, or seeds.csv cannot be written.
     """
     count = check("seeds", Count, count)
     check_memory("seeds", count, count * BYTES_PER_SEED)
-    seeds = range(config.seed, config.seed + count)
-    check("the last seed", Seed, seeds[-1])
-    at_once = min(count, available_processors())
-    with closing(make_vec_env(config.env_id, config.num_envs, backend=config.backend)) as env:
-        sizes = env.single_observation_space.shape[0], int(env.single_action_space.n)
-        check_run_fits(config, *sizes, runs=at_once)
-        make_dqn(config, *sizes, processors=1)
-        directory = config.output_dir
-        parent = fresh_path(config.env_id, f"seeds{seeds[0]}-{seeds[-1]}") if directory is None else Path(directory)
-        make_empty_directory(parent)
-        env.reset(seed=0)  # compiles, where that is still to be done, before there are several threads to do it
-
-    results: dict[int, Result] = {}
-    failed: dict[int, RunFailed] = {}
-    clock = Clock()
-    with one_torch_thread(), interrupts() as interrupted, SeedsBar(config, count) as bar:
-
-        def train(seed: int) -> None:
-            if interrupted.is_set():
-                return
-            own = replace(config, seed=seed, output_dir=str(parent / f"seed{seed}"), progress=False)
-            try:
-                result = results[seed] = Trainer(own, make_dqn).run(processors=1, interrupted=interrupted)
-            except RunFailed as error:
-                failed[seed] = error
-                show(f"seed {seed}: {error}")
-            except BaseException:
-                interrupted.set()
-                raise
-            else:
-                show(f"seed {seed}: {result.summary().splitlines()[0]}")
-            bar.advance()
-
-        with ThreadPoolExecutor(at_once, thread_name_prefix="seed") as pool:
-            list(pool.map(train, seeds))
-    ordered = {seed: results[seed] for seed in seeds if seed in results}
-    write_table(parent / SEEDS_FILE, ordered)
-    return Seeds(ordered, failed, interrupted.is_set(), clock.seconds(), parent, interrupted.signal)
+    check("the last seed", Seed, config.seed + count - 1)
+    compact = count >= COMPACT_FROM if check("compact", bool | None, compact) is None else compact
+    check_empty(seeds_path(config, count))
+    return _train(config, lambda: SeedsDirectory.create(config, count, compact), count, show, make_dqn, imports)
 
 
-def write_table(path: Path, results: dict[int, Result]) -> None:
-    """Write seeds.csv: a row per run."""
-    rows = (
-        (seed, run.solved, run.timesteps, run.updates, f"{run.seconds:.3f}", run.evaluation and run.evaluation.mean)
-        for seed, run in results.items()
+def resume_seeds(
+    directory: str | Path,
+    show: Callable[[str], None] = print_lines,
+    make_dqn: "Callable[..., DQN] | None" = None,
+    *,
+    imports: Sequence[str] = (),
+    progress: bool = True,
+) -> Seeds:
+    """Train the seeds that are missing in a directory of `train_seeds`. The outcome is that without a break.
+
+    A seed that has ended stays as it is. One that was broken off goes on from its checkpoint, if it has one.
+
+    Args:
+        directory: of the seeds.
+        show: takes a line for each run that ends.
+        make_dqn: as it was given to `train_seeds`.
+        imports: modules that may be imported, where the environment is "module:id". They are imported.
+        progress: show a bar on a terminal.
+
+    Raises:
+        ValueError: no directory of seeds, or one with other settings or damaged files. Nothing is changed then.
+        RunFailed: as for `train_seeds`.
+    """
+    reopened = SeedsDirectory.reopen(check_path("resume", directory), imports)
+    config = replace(reopened.config, progress=progress)
+    with reopened:
+        missing = len(reopened.seeds) - len(reopened.rows)
+        return _train(config, lambda: reopened, missing, show, make_dqn, imports)
+
+
+def _train(
+    config: Config,
+    open_directory: Callable[[], SeedsDirectory],
+    count: int,
+    show: Callable[[str], None],
+    make_dqn: "Callable[..., DQN] | None",
+    imports: Sequence[str],
+) -> Seeds:
+    """Start workers, have one check the settings, and only then open the directory and train what is missing in it."""
+    clock, failed, refused = Clock(), {}, []
+    setup = _setup(config, make_dqn, imports)
+    with Pool(setup, _most_workers(count)) as pool:
+        if count:
+            pool.prepare()
+        with open_directory() as directory, interrupts() as interrupted, SeedsBar(config, len(directory.seeds)) as bar:
+            bar.advance(len(directory.rows))
+            for message in pool.run(_jobs(directory), interrupted):
+                _take(message, directory, failed, show)
+                refused += [message["failed"]] if message.get("bad_input") else []
+                bar.advance(0 if "interrupted" in message else 1)
+            if len(refused) == len(directory.seeds):
+                directory.discard()
+                raise InputError(refused[0])
+            directory.finish()
+    failed = dict(sorted(failed.items()))
+    results = Results(directory)
+    return Seeds(
+        directory.rows, results, failed, interrupted.is_set(), clock.seconds(), directory.path, interrupted.signal
     )
-    write_atomically(path, table(COLUMNS, rows))
+
+
+def _most_workers(count: int) -> int:
+    """Worker processes to start for so many seeds: as many as there are processors, and as memory has room for."""
+    available = available_memory()
+    room = count if available is None else max(available // BYTES_PER_WORKER, 1)
+    return min(count, available_processors(), room)
+
+
+def _setup(config: Config, make_dqn: "Callable[..., DQN] | None", imports: Sequence[str]) -> Setup:
+    """What the workers have to know. An environment that only this process has registered is sent to them.
+
+    Raises:
+        ValueError: an environment that is not known, or a `make_dqn` that cannot be pickled.
+    """
+    for module in imports:
+        import_module(module)
+    spec = find_spec(config.env_id)
+    try:
+        objects = cloudpickle.dumps((make_dqn, None))
+    except Exception as error:
+        raise InputError(
+            f"make_dqn must be an object that can be pickled for other processes, got {make_dqn!r} "
+            f"({type(error).__name__}: {error})"
+        ) from None
+    with contextlib.suppress(Exception):  # The workers can do without it if a module registers the environment.
+        objects = cloudpickle.dumps((make_dqn, spec))
+    own = replace(config, output_dir=None, progress=False)
+    return Setup(own.to_json(), [*module_of(config.env_id), *imports], base64.b64encode(objects).decode())
+
+
+def _jobs(directory: SeedsDirectory) -> list[Message]:
+    missing = [seed for seed in directory.seeds if seed not in directory.rows]
+    return [{"seed": s, "directory": str(directory.run(s)), "compact": directory.compact} for s in missing]
+
+
+def _take(
+    message: Message, directory: SeedsDirectory, failed: dict[int, RunFailed], show: Callable[[str], None]
+) -> None:
+    """Note what a worker says of a seed."""
+    seed: int = message["seed"]
+    if "failed" in message:
+        failed[seed] = RunFailed(message["failed"])
+        show(f"seed {seed}: {message['failed']}")
+    elif "row" in message:
+        directory.add(SeedRow(*message["row"]))
+        show(f"seed {seed}: {message['line']}")

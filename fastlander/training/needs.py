@@ -7,13 +7,13 @@ from fastlander.environments import bytes_per_env
 from fastlander.evaluation.episodes import most_eval_envs
 from fastlander.evaluation.evaluation import BYTES_PER_EPISODE
 from fastlander.experience.replay_buffer import bytes_per_item, transition_fields
-from fastlander.memory import check_total
+from fastlander.memory import available_memory, check_total
 
 FLOAT = 4  # bytes
 COPIES = 16
 """Vectors as long as the network's parameters: gradients, moments, target, and what a checkpoint gathers."""
-BYTES_PER_SEED = 100_000
-"""Memory that the result of one of several seeds takes, at least: its agent and its scores."""
+BYTES_PER_WORKER = 250_000_000
+"""Memory that a worker process takes before it trains, at least: its imports and kernels."""
 
 
 def needed_memory(config: Config, obs_size: int, num_actions: int) -> dict[str, int]:
@@ -41,7 +41,20 @@ def needed_memory(config: Config, obs_size: int, num_actions: int) -> dict[str, 
     }
 
 
-def check_run_fits(config: Config, obs_size: int, num_actions: int, runs: int = 1) -> None:
-    """ValueError if `runs` runs at once do not fit in this machine's memory."""
-    needed = {name: runs * size for name, size in needed_memory(config, obs_size, num_actions).items()}
+def check_run_fits(config: Config, obs_size: int, num_actions: int) -> None:
+    """ValueError if a run does not fit in this machine's memory."""
+    needed = needed_memory(config, obs_size, num_actions)
     check_total(needed, {name: getattr(config, name) for name in needed})
+
+
+def runs_that_fit(config: Config, obs_size: int, num_actions: int, most: int) -> int:
+    """How many runs fit in this machine's memory at once, each in a worker process, from 1 to `most`.
+
+    ValueError if not even one does.
+    """
+    check_run_fits(config, obs_size, num_actions)
+    available = available_memory()
+    if available is None:
+        return most
+    each = BYTES_PER_WORKER + sum(needed_memory(config, obs_size, num_actions).values())
+    return min(max(available // each, 1), most)

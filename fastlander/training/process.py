@@ -5,14 +5,14 @@ import signal
 import threading
 from collections.abc import Iterator
 
-import torch
-
 from fastlander.terminal import SIGNALS, handles_sigterm
 
 
 @contextlib.contextmanager
 def one_torch_thread() -> Iterator[None]:
     """Have torch use one thread: small networks are slower on several, and the order of sums would depend on them."""
+    import torch  # here, as a process that only waits for others needs no torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

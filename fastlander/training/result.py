@@ -1,11 +1,19 @@
 """`Result`: the outcome of a run."""
 
+import contextlib
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastlander.config import Config
+from fastlander.environments import make_vec_env, module_of
 from fastlander.evaluation.evaluation import Evaluation
-from fastlander.learner.agent import Agent
+from fastlander.learner.agent import Agent, Spaces
+from fastlander.learner.flat_adam import FlatAdam
+from fastlander.learner.schedules import epsilon_at
+from fastlander.storage.files import EPISODES_FILE, EVALUATIONS_FILE
+from fastlander.storage.model_file import load_model
+from fastlander.storage.tables import EPISODE_COLUMNS, read_finite_table, read_judgements
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class Result:
     seconds: float
     """Wall clock of training and judging, without imports."""
     steps_per_second: float
-    """Training steps per second, updates included and judging not; of the part after the last resume."""
+    """Training steps per second, updates included and judging not; of the part after the last resume. 0 is unknown."""
     evaluation: Evaluation | None
     """Greedy episodes of the policy that was kept, if it was judged."""
     output_dir: Path
@@ -44,3 +52,42 @@ class Result:
         if self.evaluation is not None:
             line += f" Greedy mean {self.evaluation.mean:.1f} over {len(self.evaluation.returns)} fresh episodes."
         return f"{line}\nSaved in {self.output_dir}"
+
+
+def read_result(config: Config, solved: bool, timesteps: int, updates: int, seconds: float) -> Result:
+    """The Result of a run that has ended, from the files in its directory and what these do not hold.
+
+    The moments of the agent's optimizer are not kept: it begins anew.
+
+    Args:
+        config: of the run, with its `output_dir`.
+        solved, timesteps, updates, seconds: as of `Result`.
+
+    Raises:
+        ValueError: a file is missing or damaged.
+    """
+    directory = Path(config.output_dir)
+    q_net, _ = load_model(directory, module_of(config.env_id))
+    episodes = read_finite_table(directory / EPISODES_FILE, EPISODE_COLUMNS)
+    evaluation = None
+    if (directory / EVALUATIONS_FILE).exists():
+        judgements, kept = read_judgements(directory / EVALUATIONS_FILE)
+        evaluation = judgements[kept].evaluation
+    with contextlib.closing(make_vec_env(config.env_id, 1, backend=config.backend)) as env:
+        agent = Agent(Spaces(env.single_observation_space, env.single_action_space), seed=config.seed)
+    agent.q_net = q_net
+    agent.optimizer = FlatAdam(q_net, lr=config.learning_rate, betas=config.adam_betas)
+    agent.scores, agent.playtimes = episodes["score"].tolist(), episodes["playtime"].astype(int).tolist()
+    agent.n_episode, agent.n_experiences = len(agent.scores), timesteps
+    agent.eps = epsilon_at(config, timesteps, agent.n_episode)
+    return Result(
+        agent=agent,
+        solved=solved,
+        interrupted=False,
+        timesteps=timesteps,
+        updates=updates,
+        seconds=seconds,
+        steps_per_second=0.0,
+        evaluation=evaluation,
+        output_dir=directory,
+    )

@@ -14,7 +14,8 @@ from fastlander.environments import make_vec_env, module_of, training_limit
 from fastlander.experience.collector import Finished
 from fastlander.learner.dqn import DQN
 from fastlander.learner.schedules import learning_rate_at
-from fastlander.storage.run_directory import RunDirectory, RunFailed, event_writer
+from fastlander.storage.files import RunFailed
+from fastlander.storage.run_directory import RunDirectory, event_writer
 from fastlander.storage.saved_run import read_config
 from fastlander.training.needs import check_run_fits
 from fastlander.training.process import interrupts, one_torch_thread
@@ -63,7 +64,14 @@ class Trainer:
         self._resumed: Path | None = None
 
     @classmethod
-    def resume(cls, directory: str | Path, *, imports: Sequence[str] = (), **changes: Any) -> Self:
+    def resume(
+        cls,
+        directory: str | Path,
+        *,
+        imports: Sequence[str] = (),
+        make_dqn: Callable[..., DQN] = DQN,
+        **changes: Any,
+    ) -> Self:
         """A trainer that goes on with the run in `directory`, from its newest checkpoint or else from the beginning.
 
         The outcome is that of a run without a break. On the Box2D backends, whose state cannot be saved, the run goes
@@ -72,6 +80,7 @@ class Trainer:
         Args:
             directory: of a run that was broken off. This is where the run writes, wherever it was made.
             imports: modules that may be imported, where the run's environment is "module:id". They are imported.
+            make_dqn: with which the run began.
             **changes: `progress`, which changes no result.
 
         Raises:
@@ -79,11 +88,13 @@ class Trainer:
         """
         directory = check_path("resume", directory)
         config = read_config(directory, imports)
-        trainer = cls(replace(config, output_dir=str(directory), **changes))
+        trainer = cls(replace(config, output_dir=str(directory), **changes), make_dqn)
         trainer._resumed = directory
         return trainer
 
-    def run(self, processors: int | None = None, interrupted: threading.Event | None = None) -> Result:
+    def run(
+        self, processors: int | None = None, interrupted: threading.Event | None = None, compact: bool = False
+    ) -> Result:
         """Train until solved, out of budget or interrupted (Ctrl-C), and leave a run directory.
 
         Output that cannot be written is left out; it stops no run.
@@ -91,6 +102,7 @@ class Trainer:
         Args:
             processors: how many may be used; this changes no result. None is all that this process may use.
             interrupted: when set, the run ends as on Ctrl-C; None listens to Ctrl-C itself.
+            compact: write no report, and no checkpoint at the end of a run that was not interrupted.
 
         Raises:
             ValueError: a setting that cannot be used here (environment, device, output directory, what does not fit in
@@ -124,7 +136,7 @@ class Trainer:
                 else:
                     directory.discard()
                 raise
-            return finish(run, directory, solved, interrupted)
+            return finish(run, directory, solved, interrupted, compact)
 
 
 def train(run: Run, directory: RunDirectory, interrupted: threading.Event) -> bool:
@@ -176,12 +188,15 @@ def save_checkpoint(run: Run, directory: RunDirectory) -> None:
         run.display.warn(f"checkpoint not written ({error.strerror or error}); {before}")
 
 
-def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: threading.Event) -> Result:
+def finish(
+    run: Run, directory: RunDirectory, solved: bool, interrupted: threading.Event, compact: bool = False
+) -> Result:
     """Choose the policy to keep, the confirmed or best judged one or else the last, and write all that stays."""
     broken_off = interrupted.is_set()
     steps_per_second = run.clock.mean_rate(run.timesteps)
     run.solved = None if broken_off else solved
-    save_checkpoint(run, directory)
+    if broken_off or not compact:
+        save_checkpoint(run, directory)
     if not broken_off:
         with run.clock.aside():
             solved = judge_at_the_end(run, solved)
@@ -194,7 +209,7 @@ def finish(run: Run, directory: RunDirectory, solved: bool, interrupted: threadi
     agent = run.make_agent()
     directory.save_model(agent.q_net)
     directory.save_episodes(run.scores, run.judge.judgements, run.judge.kept)
-    if run.judge.judgements:
+    if run.judge.judgements and not compact:
         directory.save_report(report_page(directory.path, module_of(run.config.env_id)))
     return Result(
         agent=agent,

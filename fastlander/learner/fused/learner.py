@@ -1,5 +1,7 @@
 """`FusedLearner`: the memory around the fused kernels. It shares the parameters of a QNetwork and its optimizer."""
 
+import operator
+
 import numpy as np
 import torch
 
@@ -20,6 +22,8 @@ from fastlander.learner.fused.update import (
     serve_updates,
 )
 from fastlander.learner.q_network import QNetwork
+
+_VERSION = operator.attrgetter("_version")
 
 
 class FusedLearner:
@@ -125,7 +129,7 @@ class FusedLearner:
 
     def _version(self) -> list[int]:
         """torch's counts of its in-place changes, and the optimizer's count of the steps that kernels have made."""
-        return [self._optimizer.steps, *(tensor._version for tensor in self._tensors)]
+        return [self._optimizer.steps, *map(_VERSION, self._tensors)]
 
     def _prepare(self, buffer: ReplayBuffer, made: int, updates: int) -> None:
         self._refresh()
@@ -139,7 +143,8 @@ class FusedLearner:
 
     def _conclude(self, updates: int) -> None:
         self._optimizer.count_steps(updates)
-        self._packed = self._version()  # the kernels pack what they have learned
+        # The kernels pack what they have learned, and torch does not count that as a change of its tensors.
+        self._packed = [self._optimizer.steps, *self._packed[1:]]
         self._loss[...] = self._job[LOSS]
 
     def _current_policy(self) -> FusedPolicy:
