@@ -23,7 +23,8 @@ ORDER = [
     ),
     (
         "lander",
-        "symmetry registration variant exchange pcg64 game step interface saved_state frames stepper vector_env parity",
+        "symmetry registration variant exchange pcg64 game step errors interface settings saved_state frames pictures "
+        "stepper attributes vector_env parity",
     ),
     ("", "environments"),
     ("experience", "transition sampling replay_buffer fold n_step collector"),
