@@ -1,5 +1,6 @@
 """The arguments and results of `LunarLanderVectorEnv` in Gymnasium's forms: spaces, modes, seeds, masks, infos."""
 
+import contextlib
 import math
 import numbers
 import operator
@@ -41,7 +42,7 @@ def checked_variant(
 ) -> Variant:
     """A Variant of these arguments, with Gymnasium's warnings. ValueError if one is out of range or of another type."""
     continuous, enable_wind = _flag("continuous", continuous), _flag("enable_wind", enable_wind)
-    gravity = _finite("gravity", gravity)
+    gravity = _real("gravity", gravity)
     if not -12.0 < gravity < 0.0:
         raise WrongSetting(f"gravity must be between -12 and 0, got {gravity}")
     if not -12.0 < np.float32(gravity) < 0.0:
@@ -61,12 +62,19 @@ def _flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def _finite(name: str, value: Any) -> float:
+def _real(name: str, value: Any) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise WrongType(f"{name} must be a number, got {shown(value)}")
-    if not math.isfinite(value):
-        raise WrongSetting(f"{name} must be a finite number, got {value}")
-    return float(value)
+    with contextlib.suppress(OverflowError):  # of an integer that no float can hold
+        return float(value)
+    raise WrongSetting(f"{name} must be a finite number, got {shown(value)}")
+
+
+def _finite(name: str, value: Any) -> float:
+    number = _real(name, value)
+    if not math.isfinite(number):
+        raise WrongSetting(f"{name} must be a finite number, got {number}")
+    return number
 
 
 def checked_mask(name: str, mask: Any, num_envs: int) -> np.ndarray:

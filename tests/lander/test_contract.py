@@ -154,7 +154,8 @@ def test_attributes_are_those_of_gymnasium_s_landers():
     assert env.call("get_wrapper_attr", "gravity") == env.call("gravity") == twin.call("gravity")
     assert env.call("set_wrapper_attr", "gravity", -4.0) == (True,) * N
     assert env.get_attr("gravity") == (-4.0,) * N
-    assert env.call("render") == twin.call("render") == (None,) * N
+    with pytest.warns(UserWarning, match="render"):
+        assert env.call("render") == (None,) * N
 
 
 @pytest.mark.parametrize("name", ["lander", "world", "gravty", "step"])
