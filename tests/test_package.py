@@ -23,8 +23,8 @@ ORDER = [
     ),
     (
         "lander",
-        "symmetry registration variant exchange pcg64 game step step_one interface saved_state frames stepper "
-        "vector_env env flown parity",
+        "symmetry registration variant exchange pcg64 game step step_one errors interface settings saved_state frames "
+        "pictures stepper attributes vector_env env flown parity",
     ),
     ("", "environments"),
     ("experience", "transition sampling replay_buffer fold n_step collector"),

@@ -17,6 +17,7 @@ from fastlander.lander.exchange import OBSERVATION_SIZE
 from fastlander.lander.game import H, observe
 from fastlander.lander.interface import SEED_DIGITS
 from fastlander.lander.pcg64 import start_stream
+from fastlander.lander.settings import NUM_COLUMNS, WIND_KNOWN, LanderSettings
 from fastlander.lander.variant import Variant, pack_variant
 from fastlander.physics.bodies import LANDER_CENTER_Y, MAX_CONTACTS, NUM_BODIES, NUM_EDGES
 from fastlander.physics.constants import MAX_SUB_STEPS
@@ -36,6 +37,7 @@ class SavedState(NamedTuple):
     ended: np.ndarray  # bool[N]
     ready: bool
     seeds: list[int] | None
+    settings: LanderSettings | None
 
 
 class Rows(NamedTuple):
@@ -172,9 +174,10 @@ class Mode(NamedTuple):
         )
 
 
-def settings_of(variant: Variant, mode: AutoresetMode) -> dict[str, np.ndarray]:
-    """The part of a state that says which landers it is of."""
-    return {"variant": pack_variant(variant), "autoreset_mode": np.array(mode.value)}
+def settings_of(variant: Variant, mode: AutoresetMode, settings: LanderSettings | None) -> dict[str, np.ndarray]:
+    """The part of a state that says which landers it is of; `settings` only where `set_attr` was used."""
+    known = {"variant": pack_variant(variant), "autoreset_mode": np.array(mode.value)}
+    return known if settings is None else {**known, "settings": settings.table.copy()}
 
 
 def checked_state(
@@ -205,19 +208,26 @@ def checked_state(
         settings: Form = {"variant": Array(np.float64, (len(Variant._fields),)), "autoreset_mode": Mode()}
         if any(name in state for name in settings):
             form |= settings
+            if "settings" in state:
+                form["settings"] = Array(np.float64, (num_envs, NUM_COLUMNS), finite=True)
         # A file's other arrays are not read.
         state = {name: state[name] if name in form else None for name in state}
         _check_number(state.get("obs"), num_envs)
     check_state("landers", state, form)
     if "variant" in form:
         _check_settings(state, variant, mode)
+    own = None
+    if "settings" in form:
+        own = LanderSettings(variant, float(variant.gravity), num_envs)
+        own.table = np.array(state["settings"])
+        own.check()
     memory, obs, ended, ready = (np.array(state[name]) for name in ("memory", "obs", "ended", "ready"))
     for name, flags in (("ended", ended), ("ready", ready)):
         if (flags.view(np.uint8) > 1).any():
             raise InputError(f"the state of the landers must have True or False as {name}, got another byte")
     seeds = [int(seed) for seed in state["seeds"]] or None
-    _check_memory(memory, obs, ended, bool(ready), seeds, variant)
-    return SavedState(memory, obs, ended, bool(ready), seeds)
+    _check_memory(memory, obs, ended, bool(ready), seeds, variant, own)
+    return SavedState(memory, obs, ended, bool(ready), seeds, own)
 
 
 def _refusal(rule: str, i: int | None = None) -> InputError:
@@ -239,7 +249,13 @@ def _check_settings(state: dict[str, np.ndarray], variant: Variant, mode: Autore
 
 
 def _check_memory(
-    memory: np.ndarray, obs: np.ndarray, ended: np.ndarray, ready: bool, seeds: list[int] | None, variant: Variant
+    memory: np.ndarray,
+    obs: np.ndarray,
+    ended: np.ndarray,
+    ready: bool,
+    seeds: list[int] | None,
+    variant: Variant,
+    settings: LanderSettings | None,
 ) -> None:
     """ValueError unless the memory is of landers that have these observations, flags and seeds."""
     state, n = unpack(memory, len(obs)), len(obs)
@@ -249,7 +265,11 @@ def _check_memory(
     results = *arrays, state.contact_f32, state.contact_i32, obs, ended
     if not ready and any(array.view(np.uint8).any() for array in results):
         raise _refusal("zeros only, as it is not ready (reset was not called)")
-    _check_streams(state.stream[:, :n], state.i32[rows.ELAPSED, :n], seeds, ready, variant)
+    elapsed = state.i32[rows.ELAPSED, :n].astype(np.int64)
+    windy = np.full(n, variant.enable_wind) if settings is None else settings.table[:, WIND_KNOWN] == 1
+    # A wind that was switched off and on may have begun episodes ago.
+    blown = elapsed if settings is None else np.full(n, 2**62)
+    _check_streams(state.stream[:, :n], np.where(windy & ready, blown, -10_000), seeds, ready)
     if not ready:
         return
     for bounds, array in zip(_BOUNDS, arrays, strict=True):
@@ -260,13 +280,14 @@ def _check_memory(
     _check_terrain(f32, f64)
     _check_bodies(f32, i32[rows.ELAPSED])
     _check_contacts(state.contact_i32, i32)
-    _check_results(state, obs, ended, variant)
+    _check_results(state, obs, ended, variant.max_episode_steps if settings is None else None)
 
 
-def _check_streams(
-    stream: np.ndarray, elapsed: np.ndarray, seeds: list[int] | None, ready: bool, variant: Variant
-) -> None:
-    """The random streams are those of the seeds. Draws from another stream might never end."""
+def _check_streams(stream: np.ndarray, blown: np.ndarray, seeds: list[int] | None, ready: bool) -> None:
+    """The random streams are those of the seeds. Draws from another stream might never end.
+
+    blown: int64[N], steps for which the wind may have blown; negative for landers that never had wind.
+    """
     if seeds is None:
         if ready or stream.any():
             raise _refusal("a seed for each lander, as their random streams were started")
@@ -285,10 +306,9 @@ def _check_streams(
     if not ((buffered == 0) | (buffered >> np.uint64(32) == 1)).all():
         raise _refusal("half a draw or none in BUFFERED")
     wind = stream[[rows.WIND_INDEX, rows.TORQUE_INDEX]].view(np.int64)
-    most = 9_999 + elapsed.astype(np.int64) if variant.enable_wind and ready else 0
-    least = -9_999 if variant.enable_wind and ready else 0
+    most, least = np.where(blown < 0, 0, 9_999 + blown), np.where(blown < 0, 0, -9_999)
     if ((wind < least) | (wind > most)).any():
-        raise _refusal(f"time indices of the wind from {least} to {np.max(most)}")
+        raise _refusal(f"time indices of the wind from {np.min(least)} to {np.max(most)}")
 
 
 def _check_terrain(f32: np.ndarray, f64: np.ndarray) -> None:
@@ -345,8 +365,11 @@ def _check_contacts(contact: np.ndarray, i32: np.ndarray) -> None:
             raise _refusal("a contact of each leg in GROUND_CONTACT")
 
 
-def _check_results(state: State, obs: np.ndarray, ended: np.ndarray, variant: Variant) -> None:
-    """Observations, shaping and ended episodes are those of the landers as they are now (`lander.game`)."""
+def _check_results(state: State, obs: np.ndarray, ended: np.ndarray, limit: int | None) -> None:
+    """Observations, shaping and ended episodes are those of the landers as they are now (`lander.game`).
+
+    Without a `limit`, which `set_attr` may have changed since, an episode may also have ended by one.
+    """
     n = len(obs)
     seen, shaping, x = np.zeros_like(obs), np.zeros(n), np.zeros(n)
     for i in range(n):
@@ -358,6 +381,6 @@ def _check_results(state: State, obs: np.ndarray, ended: np.ndarray, variant: Va
         raise _refusal("the potential of the observation as SHAPING")
     i32 = state.i32[:, :n]
     over = (i32[rows.CRASHED] != 0) | (np.abs(x) >= 1.0) | (i32[rows.AWAKE] == 0)
-    over |= i32[rows.ELAPSED] >= variant.max_episode_steps
+    over |= ended if limit is None else i32[rows.ELAPSED] >= limit
     if not np.array_equal(over, ended):
         raise _refusal("True as ended where, and only where, an episode is over", int(np.argmax(over != ended)))

@@ -7,7 +7,9 @@ import numpy as np
 import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.threads import KernelThreads, run_here
+from fastlander.lander.errors import WrongAction, WrongType
 from fastlander.lander.exchange import exchange_size, unpack_exchange
+from fastlander.lander.settings import LanderSettings
 from fastlander.lander.step import load_actions, serve_steps, workspace_size
 from fastlander.lander.variant import Variant, pack_variant
 from fastlander.physics.state import memory_size, unpack
@@ -32,11 +34,13 @@ class Stepper:
         block = np.zeros(exchange_size(num_envs), np.uint8)
         self.exchange = unpack_exchange(block, num_envs)
         """The inputs and outputs of a step. The next step overwrites them."""
-        packed = pack_variant(variant)
+        self.settings: LanderSettings | None = None
+        """Settings of single landers; None while all have those of `variant`."""
+        self._packed = pack_variant(variant)
         size = -(-num_envs // (16 * num_threads)) * 16  # landers of a thread: full vectors, except for the last thread
         ranges = [(first, min(first + size, num_envs)) for first in range(0, num_envs, size)]
         self._own, *shares = [
-            (self.memory, block, packed, np.zeros(workspace_size(last - first), np.uint8), num_envs, first, last)
+            (self.memory, block, self._packed, np.zeros(workspace_size(last - first), np.uint8), num_envs, first, last)
             for first, last in ranges
         ]
         self._threads = KernelThreads(serve_steps, shares)
@@ -50,22 +54,53 @@ class Stepper:
         actions, n = np.asarray(actions), self.num_envs
         if self.variant.continuous:
             if actions.shape != (n, 2) or actions.dtype.kind not in "fiu":
-                raise InputError(f"actions must be float[{n}, 2], got {actions.dtype}{list(actions.shape)}")
+                raise _wrong_array(f"float[{n}, 2]", (n, 2), actions)
             if np.isnan(actions).any():
-                raise InputError("actions must be numbers, got nan")
+                raise WrongAction("actions must be numbers, got nan")
             np.clip(actions, -1.0, 1.0, out=self.exchange.action)
             return
         if actions.shape != (n,) or actions.dtype.kind not in "iu":
-            raise InputError(f"actions must be int[{n}], got {actions.dtype}{list(actions.shape)}")
+            raise _wrong_array(f"int[{n}]", (n,), actions)
         wrong = load_actions(kernel_array(actions, np.int64), self.exchange.action)
         if wrong >= 0:
-            raise InputError(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
+            raise WrongAction(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
 
     def step(self, todo: np.ndarray, fresh: np.ndarray) -> None:
         """Step the landers in `todo` by their loaded actions. Those that are also in `fresh` are reset instead.
 
+        Landers with settings of their own are stepped group by group, a group for each combination of settings.
+
         todo, fresh: bool[N].
         """
+        if self.settings is None:
+            self._step(todo, fresh)
+            return
+        self.settings.begin(todo & fresh)
+        exchange = self.exchange
+        results = exchange.reward, exchange.terminated, exchange.truncated
+        whole = [np.zeros_like(array) for array in results]
+        for packed, members in self.settings.groups(todo):
+            self._packed[:] = packed
+            self._step(members, members & fresh)
+            for kept, array in zip(whole, results, strict=True):
+                kept[members] = array[members]
+        for kept, array in zip(whole, results, strict=True):
+            array[:] = kept
+
+    def use(self, settings: LanderSettings | None) -> None:
+        """Give the landers settings of their own, or all of them those of the variant."""
+        self.settings = settings
+        self._packed[:] = pack_variant(self.variant)
+
+    def settings_now(self, gravity: float) -> LanderSettings:
+        """A copy of the landers' settings. gravity: of the variant, not rounded."""
+        settings = LanderSettings(self.variant, gravity, self.num_envs)
+        if self.settings is not None:
+            settings.table = self.settings.table.copy()
+        return settings
+
+    def _step(self, todo: np.ndarray, fresh: np.ndarray) -> None:
+        """`step` for landers that have the same settings."""
         if not serve_steps.overloads:
             self._compile()
         self.exchange.todo[:], self.exchange.fresh[:] = todo, fresh
@@ -91,3 +126,9 @@ class Stepper:
         """Compile the kernels, or load what an earlier process compiled, by a step of no landers."""
         load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
         run_here(serve_steps, *self._own[:-2], 0, 0)
+
+
+def _wrong_array(wanted: str, shape: tuple[int, ...], actions: np.ndarray) -> InputError:
+    """The error for actions of another shape or type, of the kind that SyncVectorEnv raises."""
+    kind = WrongType if actions.ndim == 0 else WrongAction if actions.shape == shape else InputError
+    return kind(f"actions must be {wanted}, got {actions.dtype}{list(actions.shape)}")

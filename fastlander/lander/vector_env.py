@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from fastlander.lander.frames import FrameRenderer
-from fastlander.lander.game import FPS
+from fastlander.lander.attributes import METADATA, OF_ENVIRONMENT, READABLE, attribute, not_readable, not_settable
+from fastlander.lander.errors import Closed, NotReset
 from fastlander.lander.interface import (
     BUSY,
     action_space,
@@ -20,14 +21,18 @@ from fastlander.lander.interface import (
     checked_variant,
     final_infos,
     observation_space,
+    plain_spec,
     seed_list,
+    vector_spaces,
 )
 from fastlander.lander.pcg64 import generator, start_stream
+from fastlander.lander.pictures import RENDER_MODES, Pictures
 from fastlander.lander.saved_state import checked_state, settings_of
+from fastlander.lander.settings import NAMES, LanderSettings, as_list
 from fastlander.lander.stepper import Stepper
 from fastlander.memory import check_memory
 from fastlander.physics.state import memory_size
-from fastlander.validation import Count, InputError, check
+from fastlander.validation import Count, InputError, check, shown
 
 
 class LunarLanderVectorEnv(VectorEnv):
@@ -47,7 +52,8 @@ class LunarLanderVectorEnv(VectorEnv):
         >>> obs, info = env.reset(seed=0)
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": FPS}
+    metadata: ClassVar[dict[str, Any]] = METADATA
+    _spec: EnvSpec | None = None
 
     def __init__(
         self,
@@ -62,6 +68,8 @@ class LunarLanderVectorEnv(VectorEnv):
         turbulence_power: float = 1.5,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
+        copy: bool = True,
+        observation_mode: Any = "same",
     ) -> None:
         """Make N landers; `reset` them before the first step.
 
@@ -76,35 +84,30 @@ class LunarLanderVectorEnv(VectorEnv):
             turbulence_power: as in Gymnasium.
             max_episode_steps: episodes are truncated after so many steps. None means 1,000, as in Gymnasium; -1 means
                 never.
-            render_mode: None or "rgb_array".
+            render_mode: None, "rgb_array", "rgb_array_list" or "human" (one window with all landers), see `render`.
+            copy: False returns observations in memory that the next step overwrites, as in Gymnasium.
+            observation_mode: "same", "different" or two spaces, as in Gymnasium.
 
         Raises:
             ValueError: an argument out of range, or more landers than fit in memory.
+            TypeError: a setting of the game of another type. It is a ValueError too.
         """
         self.num_envs = check("num_envs", Count, num_envs)
         check_memory("num_envs", self.num_envs, memory_size(self.num_envs))
         self.num_threads = min(check("num_threads", Count, num_threads), self.num_envs)
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         variant = checked_variant(continuous, gravity, enable_wind, wind_power, turbulence_power, max_episode_steps)
-        if render_mode not in (None, "rgb_array"):
-            raise InputError(f"render_mode must be None or 'rgb_array', got {render_mode!r}")
-        self.continuous, self.render_mode = bool(continuous), render_mode
-        self._arguments = {
-            "num_envs": self.num_envs,
-            "autoreset_mode": self.autoreset_mode,
-            "num_threads": num_threads,
-            "continuous": self.continuous,
-            "gravity": float(gravity),
-            "enable_wind": bool(enable_wind),
-            "wind_power": float(wind_power),
-            "turbulence_power": float(turbulence_power),
-            "max_episode_steps": max_episode_steps,
-            "render_mode": render_mode,
-        }
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise InputError(f"render_mode must be None or one of {', '.join(RENDER_MODES)}, got {shown(render_mode)}")
+        self.continuous, self.render_mode, self.copy = variant.continuous, render_mode, bool(copy)
+        self._arguments = {"num_envs": self.num_envs, "autoreset_mode": self.autoreset_mode, "num_threads": num_threads}
+        self._arguments |= {**variant._asdict(), "gravity": float(gravity), "max_episode_steps": max_episode_steps}
+        self._arguments |= {"render_mode": render_mode, "copy": self.copy, "observation_mode": observation_mode}
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
-        self.single_observation_space = observation_space()
+        self.observation_space, self.single_observation_space = vector_spaces(
+            observation_mode, observation_space(), self.num_envs
+        )
         self.single_action_space = action_space(self.continuous)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 
         self._stepper = Stepper(self.num_envs, self.num_threads, variant)
@@ -112,8 +115,17 @@ class LunarLanderVectorEnv(VectorEnv):
         self._ended = np.zeros(self.num_envs, bool)
         self._seeds: list[int] | None = None
         self._ready = False
-        self._renderer: FrameRenderer | None = None
+        self._pictures = None if render_mode is None else Pictures(render_mode, self.num_envs)
         self._free = threading.Lock()
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """The spec with which `gymnasium.make_vec` made this environment, in a form that goes to JSON and back."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = plain_spec(spec)
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:
@@ -153,10 +165,10 @@ class LunarLanderVectorEnv(VectorEnv):
                 raise InputError("reset must be called for all landers before it is called with a reset_mask")
         with self._alone():
             self._seed(seeds, mask)
-            self._stepper.step(mask, mask)
+            self._step(mask, mask)
             self._ready = True
             self._ended = self._ended & ~mask
-            return self._stepper.exchange.obs.copy(), {}
+            return self._obs(), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Step every lander: (obs float32[N, 8], reward float64[N], terminated bool[N], truncated bool[N], infos).
@@ -170,7 +182,7 @@ class LunarLanderVectorEnv(VectorEnv):
         """
         if not self._ready:
             self._check_open()
-            raise InputError("reset must be called before step")
+            raise NotReset("reset must be called before step")
         if not self._free.acquire(False):
             raise RuntimeError(BUSY)
         try:
@@ -180,15 +192,17 @@ class LunarLanderVectorEnv(VectorEnv):
                     f"episodes ended and were not reset: {np.flatnonzero(self._ended).tolist()}"
                 )
             fresh = self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else self._none
-            self._stepper.step(self._all, fresh)
+            self._step(self._all, fresh)
             obs, reward, terminated, truncated = self._stepper.results()
             self._ended = terminated | truncated
             infos: dict[str, Any] = {}
             if self.autoreset_mode is AutoresetMode.SAME_STEP and np.count_nonzero(self._ended):
                 infos = final_infos(obs, self._ended)
-                self._stepper.step(self._ended, self._ended)
-                obs = self._stepper.exchange.obs.copy()
+                self._step(self._ended, self._ended)
+                obs = self._obs()
                 self._ended = self._none
+            elif not self.copy:
+                obs = self._obs()
             return obs, reward, terminated, truncated, infos
         finally:
             self._free.release()
@@ -216,29 +230,87 @@ class LunarLanderVectorEnv(VectorEnv):
             assert not np.count_nonzero(self._ended & mask), (
                 f"episodes ended and were not reset: {np.flatnonzero(self._ended & mask)}"
             )
-            self._stepper.step(mask, self._none)
+            self._step(mask, self._none)
             obs, reward, terminated, truncated = self._stepper.results()
             self._ended = self._ended | terminated | truncated
             return obs, reward, terminated, truncated, {}
         finally:
             self._free.release()
 
-    def render(self) -> tuple[np.ndarray, ...] | None:
-        """A picture of each lander by Gymnasium's renderer, uint8[400, 600, 3], without the engines' particles.
+    def render(self) -> tuple[Any, ...] | None:
+        """For each lander what its `render_mode` gives, by Gymnasium's renderer and without the engines' particles.
+
+        "rgb_array": a picture, uint8[400, 600, 3]. "rgb_array_list": the pictures after each step since the last call,
+        or since its last reset. "human": None, as the window shows the landers by itself after every step.
 
         Raises:
             ValueError: no reset before, or the environment is closed.
         """
         self._check_open()
-        if self.render_mode is None:
+        if self._pictures is None:
             gym.logger.warn("You are calling render method without specifying any render mode.")
             return None
         if not self._ready:
-            raise InputError("reset must be called before render")
+            raise NotReset("reset must be called before render")
         with self._alone():
-            if self._renderer is None:
-                self._renderer = FrameRenderer()
-            return tuple(self._renderer.frame(self._stepper.state, i) for i in range(self.num_envs))
+            return self._pictures.render(self._stepper.state)
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """For each lander what the method `name` gives, or its attribute of that name.
+
+        The methods are `render`, `has_wrapper_attr`, `get_wrapper_attr` and `set_wrapper_attr`. The attributes
+        are those of Gymnasium's lander, except Box2D's objects (`fastlander.lander.attributes.READABLE`).
+
+        Raises:
+            AttributeError: landers have no such method or attribute. It is a ValueError too.
+        """
+        self._check_open()
+        if name == "render":
+            frames = self.render(*args, **kwargs)
+            return (None,) * self.num_envs if frames is None else frames
+        if name == "has_wrapper_attr":
+            return tuple([args[0] in READABLE] * self.num_envs)
+        if name == "get_wrapper_attr":
+            return self.get_attr(*args, **kwargs)
+        if name == "set_wrapper_attr":
+            self.set_attr(*args, **kwargs)
+            return (True,) * self.num_envs
+        return self.get_attr(name)
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """An attribute of each lander, such as `gravity`.
+
+        Raises:
+            AttributeError: landers have no such attribute. It is a ValueError too.
+        """
+        self._check_open()
+        if name in ("np_random", "np_random_seed"):
+            return getattr(self, name)
+        if name in OF_ENVIRONMENT:
+            return (getattr(self, OF_ENVIRONMENT[name]),) * self.num_envs
+        return attribute(name, self._stepper.state, self._settings())
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Give each lander its own setting.
+
+        It acts when it would in Gymnasium: gravity from a lander's next reset on, wind that it never had too, all else
+        at once. Landers of different settings are stepped one group after another, a group for each combination.
+
+        Args:
+            name: gravity, enable_wind, wind_power, turbulence_power or _max_episode_steps (of Gymnasium's `TimeLimit`).
+            values: a list or tuple with a value for each lander, or one value for all.
+
+        Raises:
+            AttributeError: landers have no such setting. It is a ValueError too.
+            ValueError: a value out of range, or not as many values as landers. Nothing changes then.
+        """
+        self._check_open()
+        if name not in NAMES:
+            raise not_settable(name) if name in READABLE else not_readable(name)
+        settings = self._settings()
+        settings.set(name, as_list(values, self.num_envs))
+        with self._alone():
+            self._stepper.use(settings)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """A copy of everything that decides what the landers do next, as arrays that `numpy.savez` takes."""
@@ -250,7 +322,7 @@ class LunarLanderVectorEnv(VectorEnv):
                 "ended": self._ended.copy(),
                 "ready": np.array(self._ready),
                 "seeds": np.array([str(s) for s in self._seeds or []], dtype=np.str_),
-                **settings_of(self._stepper.variant, self.autoreset_mode),
+                **settings_of(self._stepper.variant, self.autoreset_mode, self._stepper.settings),
             }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
@@ -263,6 +335,7 @@ class LunarLanderVectorEnv(VectorEnv):
         self._check_open()
         saved = checked_state(state, self.num_envs, self._stepper.variant, self.autoreset_mode)
         with self._alone():
+            self._stepper.use(saved.settings)
             self._stepper.memory[:], self._stepper.exchange.obs[:] = saved.memory, saved.obs
             self._ended, self._ready, self._seeds = saved.ended, saved.ready, saved.seeds
 
@@ -275,11 +348,25 @@ class LunarLanderVectorEnv(VectorEnv):
         self.spec = pickled["spec"]
 
     def close_extras(self, **kwargs: Any) -> None:
-        """End the threads and the renderer."""
+        """End the threads, and close the window and the renderer."""
         self._ready = False
         self._stepper.close()
-        if self._renderer is not None:
-            self._renderer.close()
+        if self._pictures is not None:
+            self._pictures.close()
+
+    def _step(self, todo: np.ndarray, fresh: np.ndarray) -> None:
+        """Step or reset landers, and show them if they are shown after every step."""
+        self._stepper.step(todo, fresh)
+        if self._pictures is not None:
+            self._pictures.follow(self._stepper.state, todo, fresh)
+
+    def _obs(self) -> np.ndarray:
+        """The observations of all landers as the caller gets them."""
+        return self._stepper.exchange.obs.copy() if self.copy else self._stepper.exchange.obs
+
+    def _settings(self) -> LanderSettings:
+        """A copy of the landers' settings, to be read or changed."""
+        return self._stepper.settings_now(self._arguments["gravity"])
 
     def _seed(self, seeds: list[int | None], mask: np.ndarray) -> None:
         """Start the random streams of the landers in `mask` that get a seed now or that never had one."""
@@ -304,4 +391,4 @@ class LunarLanderVectorEnv(VectorEnv):
 
     def _check_open(self) -> None:
         if self.closed:
-            raise InputError("this environment is closed")
+            raise Closed("this environment is closed")

@@ -120,9 +120,9 @@ def test_stepping_some_at_the_wrong_time_is_refused():
         env.step_some([0, 0, 0], mask)
     env.reset(seed=0)
     for wrong, line in (
-        (np.zeros(3, bool), "mask must have a True, got none"),
-        (np.ones(2, bool), r"mask must be a bool\[3\] array, got bool\[2\]"),
-        ([True, False, True], r"mask must be a bool\[3\] array, got list"),
+        (np.zeros(3, bool), "`mask` must contain a boolean array with at least one True"),
+        (np.ones(2, bool), r"`mask` must have shape `\(3,\)`, got \(2,\)"),
+        ([True, False, True], r"`mask` must be a numpy array, got <class 'list'>"),
     ):
         with pytest.raises(ValueError, match=line):
             env.step_some([0, 0, 0], wrong)
@@ -405,7 +405,7 @@ def test_stepping_at_the_wrong_time_is_refused():
         ({"gravity": float("nan")}, "gravity must be between -12 and 0, got nan"),
         ({"wind_power": float("inf")}, "wind_power must be a finite number, got inf"),
         ({"autoreset_mode": "never"}, "autoreset_mode must be one of NextStep, SameStep, Disabled, got 'never'"),
-        ({"render_mode": "human"}, "render_mode must be None or 'rgb_array', got 'human'"),
+        ({"render_mode": "ansi"}, "render_mode must be None or one of human, rgb_array, rgb_array_list, got 'ansi'"),
         ({"max_episode_steps": 0}, "max_episode_steps must be an integer of at least 1 and at most .*, got 0"),
     ],
 )
@@ -426,9 +426,9 @@ def test_wrong_resets_are_refused():
             env.reset(seed=seed)
     env.reset(seed=0)
     for mask, line in (
-        ([True, False], "must be a bool.2. array, got list"),
-        (np.array([1, 0]), "must be a bool.2. array, got int64"),
-        (np.zeros(2, bool), "must have a True, got none"),
+        ([True, False], "must be a numpy array, got <class 'list'>"),
+        (np.array([1, 0]), "must have `dtype=np.bool_`, got int64"),
+        (np.zeros(2, bool), "must contain a boolean array with at least one True value"),
     ):
         with pytest.raises(ValueError, match=line):
             env.reset(options={"reset_mask": mask})
