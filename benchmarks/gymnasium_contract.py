@@ -1,10 +1,10 @@
 """Gymnasium's own tests of vector environments, run against the native lander.
 
-`python -m benchmarks.gymnasium_contract CHECKOUT`: CHECKOUT is Gymnasium's repository at the version installed. Its tests
-are copied to a temporary folder, with the lander's ids in place of those of Gymnasium's small environments and the numbers
-that belong to these. Those of vector environments and of their wrappers run, where `SyncVectorEnv` and `make_vec` give the
-native environment. Where a test compares two vector environments, or wraps single ones, the other one is Gymnasium's own.
-What asks for an environment, a space or a process of its own is skipped, with the reason.
+`python -m benchmarks.gymnasium_contract CHECKOUT`: CHECKOUT is Gymnasium's repository at the version installed. Its
+tests are copied to a temporary folder, with the lander's ids in place of those of Gymnasium's small environments and
+the numbers that belong to these. Those of vector environments and of their wrappers run, where `SyncVectorEnv` and
+`make_vec` give the native environment. Where a test compares two vector environments, or wraps single ones, the other
+one is Gymnasium's own. What asks for an environment, a space or a process of its own is skipped, with the reason.
 """
 
 import functools
