@@ -222,7 +222,7 @@ class LunarLanderEnv(gym.Env):
                 "ended": self._lander.exchange.terminated.copy(),
                 "ready": np.array(self._ready),
                 "seeds": np.array([] if seed is None else [str(seed)], dtype=np.str_),
-                **settings_of(self._variant, AutoresetMode.DISABLED),
+                **settings_of(self._variant, AutoresetMode.DISABLED, None),
             }
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
@@ -234,6 +234,8 @@ class LunarLanderEnv(gym.Env):
             ValueError: it is not such a state, or it is of other arguments. Then nothing changes.
         """
         saved = checked_state(state, 1, self._variant, AutoresetMode.DISABLED, unknown_seeds=True)
+        if saved.settings is not None:
+            raise InputError("the state must be of an environment without set_attr, got one with settings of its own")
         with self._alone():
             self._block[:MEMORY_SIZE], self._lander.exchange.obs[:] = saved.memory, saved.obs
             self._lander.exchange.terminated[:], self._ready = saved.ended, saved.ready

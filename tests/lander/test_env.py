@@ -431,3 +431,17 @@ def test_gymnasium_s_wrappers_and_the_lecture_s_agent_work_on_it():
     agent.current_state = obs
     agent.act()
     assert agent.action in range(4)
+
+
+def test_a_state_with_settings_of_its_own_is_refused():
+    vector = gym.make_vec("fastlander/LunarLander-v3", 1, autoreset_mode="Disabled", max_episode_steps=-1)
+    vector.reset(seed=1)
+    vector.set_attr("gravity", [-5.0])
+    vector.reset(seed=2)
+    env = gym.make("fastlander/LunarLander-v3").unwrapped
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="without set_attr"):
+        env.set_state(vector.get_state())
+    twin = gym.make("fastlander/LunarLander-v3").unwrapped
+    twin.reset(seed=0)
+    assert np.array_equal(env.step(2)[0], twin.step(2)[0])  # nothing has changed
