@@ -376,7 +376,15 @@ def test_it_runs_outside_of_the_main_thread(tmp_path):
     assert results[0].timesteps == 200
 
 
-def test_a_second_ctrl_c_stops_at_once():
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, also where a shell has made the tests ignore it, as its background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_ctrl_c_stops_at_once(ctrl_c):
     with pytest.raises(KeyboardInterrupt), fastlander.training.trainer.interrupts() as interrupted:
         signal.raise_signal(signal.SIGINT)
         assert interrupted.is_set()
