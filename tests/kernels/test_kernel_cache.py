@@ -267,7 +267,7 @@ def start_cheap(path, *limit):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("room", [0, 300, 2000])
+@pytest.mark.parametrize("room", [0, *(pytest.param(room, marks=pytest.mark.slow) for room in (300, 2000))])
 def test_a_full_disk_costs_time_only(room, cheap):
     """A limit for the size of files stands for the full disk."""
     out, err = start_cheap(cheap, room).communicate()

@@ -191,7 +191,9 @@ print("done")
 """
 
 
-@pytest.mark.parametrize("work", ["asleep", "awake", "at work"])
+@pytest.mark.parametrize(
+    "work", [pytest.param("asleep", marks=pytest.mark.slow), pytest.param("awake", marks=pytest.mark.slow), "at work"]
+)
 def test_a_forked_process_begins_threads_of_its_own(work):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKS, work], capture_output=True, text=True, timeout=120

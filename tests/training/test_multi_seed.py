@@ -162,7 +162,7 @@ LONG += ["--checkpoint-interval", 0.2]
     ("number", "resumed"),
     [
         (signal.SIGINT, False),
-        (signal.SIGKILL, True),
+        pytest.param(signal.SIGKILL, True, marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, True, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow),
     ],
