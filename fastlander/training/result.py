@@ -10,6 +10,7 @@ from fastlander.environments import make_vec_env, module_of
 from fastlander.evaluation.evaluation import Evaluation
 from fastlander.learner.agent import Agent, Spaces
 from fastlander.learner.flat_adam import FlatAdam
+from fastlander.learner.q_network import QNetwork
 from fastlander.learner.schedules import epsilon_at
 from fastlander.storage.files import EPISODES_FILE, EVALUATIONS_FILE
 from fastlander.storage.model_file import load_model
@@ -54,6 +55,25 @@ class Result:
         return f"{line}\nSaved in {self.output_dir}"
 
 
+def make_agent(
+    config: Config,
+    spaces: Spaces,
+    q_net: QNetwork,
+    scores: list[float],
+    playtimes: list[int],
+    timesteps: int,
+    epsilon: float,
+) -> Agent:
+    """The lecture's agent with the network and the counts of a run. Its optimizer begins anew."""
+    agent = Agent(spaces, seed=config.seed)
+    agent.q_net = q_net
+    agent.optimizer = FlatAdam(q_net, lr=config.learning_rate, betas=config.adam_betas)
+    agent.scores, agent.playtimes = scores, playtimes
+    agent.n_episode, agent.n_experiences = len(scores), timesteps
+    agent.eps = epsilon
+    return agent
+
+
 def read_result(config: Config, solved: bool, timesteps: int, updates: int, seconds: float) -> Result:
     """The Result of a run that has ended, from the files in its directory and what these do not hold.
 
@@ -74,12 +94,10 @@ def read_result(config: Config, solved: bool, timesteps: int, updates: int, seco
         judgements, kept = read_judgements(directory / EVALUATIONS_FILE)
         evaluation = judgements[kept].evaluation
     with contextlib.closing(make_vec_env(config.env_id, 1, backend=config.backend)) as env:
-        agent = Agent(Spaces(env.single_observation_space, env.single_action_space), seed=config.seed)
-    agent.q_net = q_net
-    agent.optimizer = FlatAdam(q_net, lr=config.learning_rate, betas=config.adam_betas)
-    agent.scores, agent.playtimes = episodes["score"].tolist(), episodes["playtime"].astype(int).tolist()
-    agent.n_episode, agent.n_experiences = len(agent.scores), timesteps
-    agent.eps = epsilon_at(config, timesteps, agent.n_episode)
+        spaces = Spaces(env.single_observation_space, env.single_action_space)
+    scores, playtimes = episodes["score"].tolist(), episodes["playtime"].astype(int).tolist()
+    epsilon = epsilon_at(config, timesteps, len(scores))
+    agent = make_agent(config, spaces, q_net, scores, playtimes, timesteps, epsilon)
     return Result(
         agent=agent,
         solved=solved,

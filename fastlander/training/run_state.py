@@ -17,13 +17,13 @@ from fastlander.experience.transition import transition_fields
 from fastlander.learner.agent import Agent, Spaces
 from fastlander.learner.dqn import DQN
 from fastlander.learner.exploration import epsilon_exponents
-from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.schedules import crossings, epsilon_at
 from fastlander.states import Flag, Form, Real, Weights, Whole, check_state
 from fastlander.storage.tables import MetricsRow
 from fastlander.streams import draw_seeds, spawn_streams
 from fastlander.training.clock import Clock
 from fastlander.training.progress import progress_display
+from fastlander.training.result import make_agent
 from fastlander.validation import InputError
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
@@ -115,13 +115,10 @@ class Run:
 
     def make_agent(self) -> Agent:
         """The lecture's agent, with what was learned."""
-        agent = Agent(Spaces(self.env.single_observation_space, self.env.single_action_space), seed=self.config.seed)
-        agent.q_net = self.dqn.network(self.dqn.q_network.flat)
-        agent.optimizer = FlatAdam(agent.q_net, lr=self.config.learning_rate, betas=self.config.adam_betas)
-        agent.scores, agent.playtimes = self.scores.scores, self.scores.playtimes
-        agent.n_episode, agent.n_experiences = len(self.scores), self.timesteps
-        agent.eps = self.epsilon
-        return agent
+        spaces = Spaces(self.env.single_observation_space, self.env.single_action_space)
+        network = self.dqn.network(self.dqn.q_network.flat)
+        scores, playtimes = self.scores.scores, self.scores.playtimes
+        return make_agent(self.config, spaces, network, scores, playtimes, self.timesteps, self.epsilon)
 
     def get_state(self) -> dict[str, Any]:
         """Everything that decides how the run goes on, for `set_state`; to be taken between two vector steps."""
