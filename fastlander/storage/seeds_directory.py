@@ -31,7 +31,7 @@ from fastlander.storage.files import (
     write_atomically,
 )
 from fastlander.storage.reading import parse_json, read_file, refuse_link
-from fastlander.storage.tables import LARGEST_INTEGER, LARGEST_TABLE, table
+from fastlander.storage.tables import LARGEST_INTEGER, LARGEST_TABLE, table, table_lines
 from fastlander.validation import Count, InputError, Seed, check, quoted
 
 SEEDS_FILE, SETTINGS_FILE = "seeds.csv", "seeds.json"
@@ -135,7 +135,7 @@ class SeedsDirectory:
         """Note that a seed has ended. RunFailed if that cannot be written."""
         self.rows[row.seed] = row
         try:
-            self._table.write(_lines([row]))
+            self._table.write(table_lines([_cells(row)]))
             self._table.flush()
             os.fsync(self._table.fileno())
         except OSError as error:
@@ -209,12 +209,6 @@ def is_seeds_directory(path: Path) -> bool:
 
 def _cells(row: SeedRow) -> tuple[object, ...]:
     return tuple(row._replace(seconds=f"{row.seconds:.3f}"))  # type: ignore[arg-type]
-
-
-def _lines(rows: Sequence[SeedRow]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(map(_cells, rows))
-    return text.getvalue().encode()
 
 
 def _read_settings(path: Path) -> tuple[Config, int, bool]:

@@ -39,10 +39,13 @@ class MetricsRow(NamedTuple):
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """A CSV file with a line of column names, then a line per row. None becomes an empty cell."""
+    return table_lines([columns, *rows])
+
+
+def table_lines(rows: Iterable[Sequence[object]]) -> bytes:
+    """A line of a CSV file per row. None becomes an empty cell."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(rows)
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode()
 
 
