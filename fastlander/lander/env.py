@@ -1,8 +1,6 @@
 """`LunarLanderEnv`: Gymnasium's LunarLander-v3 as a single environment: the same bits, several times as fast."""
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -11,14 +9,14 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 
 import fastlander.kernels.compile_notice  # noqa: F401 - a kernel that compiles says so
+from fastlander.lander.attributes import METADATA
 from fastlander.lander.frames import FrameRenderer
-from fastlander.lander.game import FPS
-from fastlander.lander.interface import BUSY, action_space, checked_variant, natural, observation_space
-from fastlander.lander.pcg64 import generator
+from fastlander.lander.interface import BUSY, action_space, alone, checked_variant, natural, observation_space
+from fastlander.lander.pcg64 import generator, write_stream
+from fastlander.lander.pictures import Window
 from fastlander.lander.saved_state import checked_state, settings_of
 from fastlander.lander.step_one import BLOCK_SIZE, MEMORY_SIZE, step_one, unpack_one
 from fastlander.lander.variant import pack_variant
-from fastlander.physics.state import BUFFERED, INCREMENT_HIGH, INCREMENT_LOW, STATE_HIGH, STATE_LOW
 from fastlander.validation import InputError
 
 _NUMBERS = {action: float(action) for action in range(4)}
@@ -45,7 +43,7 @@ class LunarLanderEnv(gym.Env):
         >>> obs, info = env.reset(seed=0)
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array"], "render_fps": FPS}
+    metadata: ClassVar[dict[str, Any]] = METADATA
 
     def __init__(
         self,
@@ -95,6 +93,7 @@ class LunarLanderEnv(gym.Env):
         self._generator: np.random.Generator | None = None  # the stream as `np_random`, once it was asked for
         self._ready = False
         self._renderer: FrameRenderer | None = None
+        self._window = Window()
         self._free = threading.Lock()
 
     @property
@@ -135,7 +134,7 @@ class LunarLanderEnv(gym.Env):
             gymnasium.error.Error: the seed is no natural number.
             ValueError: it has more than 1,000 digits.
         """
-        with self._alone():
+        with alone(self._free):
             if seed is not None or self._np_random_seed is None:
                 self._seed(seed)
             fresh = self._lander.exchange.fresh
@@ -196,16 +195,18 @@ class LunarLanderEnv(gym.Env):
             return None
         if not self._ready:
             raise InputError("reset must be called before render")
-        with self._alone():
+        with alone(self._free):
             if self._renderer is None:
                 self._renderer = FrameRenderer()
-            draw = self._renderer.show if self.render_mode == "human" else self._renderer.frame
-            return draw(self._lander.state, 0)
+            frame = self._renderer.frame(self._lander.state, 0)
+            if self.render_mode == "rgb_array":
+                return frame
+            self._window.show([frame])
+            return None
 
     def close(self) -> None:
         """Close the window, if there is one."""
-        if self._renderer is not None:
-            self._renderer.close()
+        self._window.close()
 
     def get_state(self) -> dict[str, np.ndarray]:
         """A copy of everything that decides what the lander does next, as arrays that `numpy.savez` takes.
@@ -213,7 +214,7 @@ class LunarLanderEnv(gym.Env):
         They are those of `LunarLanderVectorEnv(1, autoreset_mode="Disabled", max_episode_steps=-1)`. The steps that
         Gymnasium's TimeLimit has counted are not among them.
         """
-        with self._alone():
+        with alone(self._free):
             self._read_generator()
             seed = self._np_random_seed
             return {
@@ -236,7 +237,7 @@ class LunarLanderEnv(gym.Env):
         saved = checked_state(state, 1, self._variant, AutoresetMode.DISABLED, unknown_seeds=True)
         if saved.settings is not None:
             raise InputError("the state must be of an environment without set_attr, got one with settings of its own")
-        with self._alone():
+        with alone(self._free):
             self._block[:MEMORY_SIZE], self._lander.exchange.obs[:] = saved.memory, saved.obs
             self._lander.exchange.terminated[:], self._ready = saved.ended, saved.ready
             self._np_random_seed = saved.seeds[0] if saved.seeds else None
@@ -262,7 +263,7 @@ class LunarLanderEnv(gym.Env):
     def _np_random(self, value: np.random.Generator) -> None:
         if not isinstance(value, np.random.Generator) or type(value.bit_generator) is not np.random.PCG64:
             raise InputError(f"np_random must be a numpy.random.Generator of PCG64, got {value!r}")
-        with self._alone():
+        with alone(self._free):
             self._generator = value
             self._read_generator()
 
@@ -270,11 +271,11 @@ class LunarLanderEnv(gym.Env):
         started, entropy = seeding.np_random(seed)
         self._np_random_seed = natural(entropy)
         self._generator = None
-        _write_stream(self._stream, started)
+        write_stream(self._stream, started.bit_generator)
 
     def _read_generator(self) -> None:
         if self._generator is not None:
-            _write_stream(self._stream, self._generator)
+            write_stream(self._stream, self._generator.bit_generator)
 
     def _run(self, first: float, second: float) -> tuple[float, bool]:
         """A step or a reset by the kernel, and `np_random` kept alike if somebody may hold it."""
@@ -283,25 +284,3 @@ class LunarLanderEnv(gym.Env):
         if self._generator is not None:
             self._generator.bit_generator.state = generator(self._stream).bit_generator.state
         return results
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The body of the `with` is the only one that works on the lander. RuntimeError if another one does."""
-        if not self._free.acquire(False):
-            raise RuntimeError(BUSY)
-        try:
-            yield
-        finally:
-            self._free.release()
-
-
-def _write_stream(stream: np.ndarray, source: np.random.Generator) -> None:
-    """The opposite of `pcg64.generator`: write the state of a PCG64 generator into uint64[NUM_STREAM]."""
-    known = source.bit_generator.state
-    words = known["state"]
-    stream[STATE_HIGH], stream[STATE_LOW] = words["state"] >> 64, words["state"] & _WORD
-    stream[INCREMENT_HIGH], stream[INCREMENT_LOW] = words["inc"] >> 64, words["inc"] & _WORD
-    stream[BUFFERED] = known["has_uint32"] << 32 | (known["uinteger"] if known["has_uint32"] else 0)
-
-
-_WORD = (1 << 64) - 1

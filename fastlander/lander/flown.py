@@ -9,6 +9,7 @@ from fastlander.lander.frames import FrameRenderer
 from fastlander.lander.game import CHUNKS, FPS
 from fastlander.lander.interface import MAX_EPISODE_STEPS, checked_variant
 from fastlander.lander.pcg64 import start_stream
+from fastlander.lander.pictures import Window
 from fastlander.lander.stepper import Stepper
 from fastlander.physics.bodies import NUM_BODIES
 from fastlander.physics.state import CRASHED, GROUND, GROUND_CONTACT, ORIGIN, POSITION
@@ -35,7 +36,7 @@ class FlownLander:
         max_episode_steps: int = MAX_EPISODE_STEPS,
     ) -> None:
         self.render_mode = render_mode
-        self._renderer = FrameRenderer() if render_mode else None
+        self._renderer, self._window = FrameRenderer() if render_mode else None, Window()
         self._stepper = Stepper(1, 1, checked_variant(False, -10.0, False, 0.0, 0.0, max_episode_steps))
         self._all, self._none = np.ones(1, bool), np.zeros(1, bool)
 
@@ -59,8 +60,7 @@ class FlownLander:
     def close(self) -> None:
         """Close the window and end the stepper."""
         with closing(self._stepper):
-            if self._renderer is not None:
-                self._renderer.close()
+            self._window.close()
 
     @property
     def poses(self) -> np.ndarray:
@@ -90,5 +90,5 @@ class FlownLander:
 
     def _shown(self, obs: np.ndarray) -> np.ndarray:
         if self.render_mode == "human":
-            self._renderer.show(self._stepper.state, 0)
+            self._window.show([self._renderer.frame(self._stepper.state, 0)])
         return obs

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from fastlander.lander.game import CHUNKS, FPS, HELIPAD_Y, SCALE, VIEWPORT_H, VIEWPORT_W, H, W
+from fastlander.lander.game import CHUNKS, HELIPAD_Y, SCALE, VIEWPORT_H, VIEWPORT_W, H, W
 from fastlander.physics.bodies import LANDER_SHAPE, LEG_SHAPE, NUM_BODIES
 from fastlander.physics.state import GROUND, ORIGIN, ROTATION, State
 
@@ -30,32 +30,11 @@ class FrameRenderer:
         except ImportError as error:
             raise DependencyNotInstalled("pygame is not installed, run `pip install pygame`") from error
         self._pygame = pygame
-        self._screen: Any = None
-        self._clock: Any = None
 
     def frame(self, state: State, i: int) -> np.ndarray:
         """The picture of lander i: uint8[400, 600, 3]."""
         pixels = self._pygame.surfarray.pixels3d(self._draw(state, i))
         return np.transpose(np.array(pixels), axes=(1, 0, 2))
-
-    def show(self, state: State, i: int) -> None:
-        """Show lander i in a window, which is opened now if there is none. Waits so that a second has 50 pictures."""
-        pygame = self._pygame
-        if self._screen is None:
-            pygame.display.init()
-            self._screen = pygame.display.set_mode((VIEWPORT_W, VIEWPORT_H))
-            self._clock = pygame.time.Clock()
-        self._screen.blit(self._draw(state, i), (0, 0))
-        pygame.event.pump()
-        self._clock.tick(FPS)
-        pygame.display.flip()
-
-    def close(self) -> None:
-        """Close the window, if there is one."""
-        if self._screen is not None:
-            self._screen = None
-            self._pygame.display.quit()
-            self._pygame.quit()
 
     def _draw(self, state: State, i: int) -> Any:
         """A pygame surface. Gymnasium draws with y upwards and turns the picture over at the end."""

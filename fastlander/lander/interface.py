@@ -4,7 +4,8 @@ import contextlib
 import math
 import numbers
 import operator
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -26,6 +27,17 @@ BUSY = (
 """What a thread is told that calls a method while another thread is in one."""
 _NO_LIMIT = 2**31 - 2  # as many steps as the int32 row ELAPSED can count
 SEED_DIGITS = 1000  # of a seed: saved states hold seeds as text, and long text takes long to read
+
+
+@contextlib.contextmanager
+def alone(free: threading.Lock) -> Iterator[None]:
+    """The body of the `with` is the only one that works on an environment. RuntimeError if another one does."""
+    if not free.acquire(False):
+        raise RuntimeError(BUSY)
+    try:
+        yield
+    finally:
+        free.release()
 
 
 def checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:

@@ -90,11 +90,17 @@ def start_stream(stream: np.ndarray, seed: int | None) -> int:
     Returns the seed. None takes one from the operating system.
     """
     sequence = np.random.SeedSequence(seed)
-    start = np.random.PCG64(sequence).state["state"]
-    stream[STATE_HIGH], stream[STATE_LOW] = start["state"] >> 64, start["state"] & _WORD
-    stream[INCREMENT_HIGH], stream[INCREMENT_LOW] = start["inc"] >> 64, start["inc"] & _WORD
-    stream[BUFFERED] = 0
+    write_stream(stream, np.random.PCG64(sequence))
     return int(sequence.entropy)
+
+
+def write_stream(stream: np.ndarray, source: np.random.PCG64) -> None:
+    """Write the state of a NumPy generator into uint64[NUM_STREAM]. `generator` is the opposite."""
+    known = source.state
+    state, increment = known["state"]["state"], known["state"]["inc"]
+    stream[STATE_HIGH], stream[STATE_LOW] = state >> 64, state & _WORD
+    stream[INCREMENT_HIGH], stream[INCREMENT_LOW] = increment >> 64, increment & _WORD
+    stream[BUFFERED] = known["has_uint32"] << 32 | (known["uinteger"] if known["has_uint32"] else 0)
 
 
 def generator(stream: np.ndarray) -> np.random.Generator:

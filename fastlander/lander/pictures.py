@@ -31,13 +31,11 @@ class Pictures:
         self.mode, self._num_envs = mode, num_envs
         self._lists: list[list[np.ndarray]] = [[] for _ in range(num_envs)]
         self._renderer: FrameRenderer | None = None
-        self._window: Window | None = None
+        self._window = Window()
 
     def follow(self, state: State, todo: np.ndarray, fresh: np.ndarray) -> None:
         """Take note that the landers in `todo` were stepped, and those in `fresh` reset. todo, fresh: bool[N]."""
         if self.mode == "human":
-            if self._window is None:
-                self._window = Window()
             self._window.show([self._frame(state, i) for i in range(self._num_envs)])
         elif self.mode == "rgb_array_list":
             for i in np.flatnonzero(todo).tolist():
@@ -55,11 +53,8 @@ class Pictures:
         return tuple(self._frame(state, i) for i in range(self._num_envs))
 
     def close(self) -> None:
-        """Close the window and the renderer."""
-        if self._window is not None:
-            self._window.close()
-        if self._renderer is not None:
-            self._renderer.close()
+        """Close the window, if there is one."""
+        self._window.close()
 
     def _frame(self, state: State, i: int) -> np.ndarray:
         if self._renderer is None:
@@ -103,9 +98,9 @@ class Window:
         self._clock.tick(FPS)
 
     def close(self) -> None:
-        """Close the window."""
-        import pygame
-
+        """Close the window, if it was opened."""
         if self._screen is not None:
+            import pygame
+
             pygame.display.quit()
             self._screen = None

@@ -1,8 +1,7 @@
 """`LunarLanderVectorEnv`: N of Gymnasium's LunarLander-v3 at once, with the same bits."""
 
-import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -16,6 +15,7 @@ from fastlander.lander.errors import Closed, NotReset
 from fastlander.lander.interface import (
     BUSY,
     action_space,
+    alone,
     checked_autoreset_mode,
     checked_mask,
     checked_variant,
@@ -132,7 +132,7 @@ class LunarLanderVectorEnv(VectorEnv):
         """For each lander the seed that its random stream was started with."""
         self._check_open()
         if self._seeds is None:
-            with self._alone():
+            with alone(self._free):
                 self._seed([None] * self.num_envs, self._all)
         return tuple(self._seeds)
 
@@ -163,7 +163,7 @@ class LunarLanderVectorEnv(VectorEnv):
             mask = checked_mask("options['reset_mask']", options["reset_mask"], self.num_envs)
             if not self._ready and not mask.all():
                 raise InputError("reset must be called for all landers before it is called with a reset_mask")
-        with self._alone():
+        with alone(self._free):
             self._seed(seeds, mask)
             self._step(mask, mask)
             self._ready = True
@@ -252,7 +252,7 @@ class LunarLanderVectorEnv(VectorEnv):
             return None
         if not self._ready:
             raise NotReset("reset must be called before render")
-        with self._alone():
+        with alone(self._free):
             return self._pictures.render(self._stepper.state)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
@@ -309,13 +309,13 @@ class LunarLanderVectorEnv(VectorEnv):
             raise not_settable(name) if name in READABLE else not_readable(name)
         settings = self._settings()
         settings.set(name, as_list(values, self.num_envs))
-        with self._alone():
+        with alone(self._free):
             self._stepper.use(settings)
 
     def get_state(self) -> dict[str, np.ndarray]:
         """A copy of everything that decides what the landers do next, as arrays that `numpy.savez` takes."""
         self._check_open()
-        with self._alone():
+        with alone(self._free):
             return {
                 "memory": self._stepper.memory.copy(),
                 "obs": self._stepper.exchange.obs.copy(),
@@ -334,7 +334,7 @@ class LunarLanderVectorEnv(VectorEnv):
         """
         self._check_open()
         saved = checked_state(state, self.num_envs, self._stepper.variant, self.autoreset_mode)
-        with self._alone():
+        with alone(self._free):
             self._stepper.use(saved.settings)
             self._stepper.memory[:], self._stepper.exchange.obs[:] = saved.memory, saved.obs
             self._ended, self._ready, self._seeds = saved.ended, saved.ready, saved.seeds
@@ -378,16 +378,6 @@ class LunarLanderVectorEnv(VectorEnv):
             if seeds[i] is None and known is not None:
                 continue
             self._seeds[i] = start_stream(stream[:, i], seeds[i])
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The body of the `with` is the only one that works on the landers. RuntimeError if another one does."""
-        if not self._free.acquire(False):
-            raise RuntimeError(BUSY)
-        try:
-            yield
-        finally:
-            self._free.release()
 
     def _check_open(self) -> None:
         if self.closed:

@@ -17,6 +17,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import RecordEpisodeStatistics
 
 from fastlander import Agent, LunarLanderEnv, LunarLanderVectorEnv, make_vec_env
+from fastlander.lander.interface import alone
 from fastlander.lander.step_one import step_one
 
 ID, THEIRS = "fastlander/LunarLander-v3", "LunarLander-v3"
@@ -344,7 +345,7 @@ def test_one_thread_at_a_time():
     env.reset(seed=0)
     state = env.get_state()
     for call in (lambda: env.step(0), env.reset, env.get_state, lambda: env.set_state(state)):
-        with env._alone(), pytest.raises(RuntimeError, match="used by one thread at a time"):
+        with alone(env._free), pytest.raises(RuntimeError, match="used by one thread at a time"):
             call()
     errors = []
 

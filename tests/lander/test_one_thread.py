@@ -13,6 +13,7 @@ import pytest
 
 from fastlander import DQN, Config, LunarLanderVectorEnv
 from fastlander.experience.replay_buffer import ReplayBuffer, transition_fields
+from fastlander.lander.interface import alone
 
 
 def wait_until(condition, seconds=30):
@@ -67,7 +68,7 @@ def test_a_second_thread_is_refused_and_nothing_is_torn(num_threads):
 def test_every_method_refuses_while_another_one_is_at_work(call):
     env = LunarLanderVectorEnv(2, autoreset_mode="Disabled", render_mode="rgb_array")
     env.reset(seed=0)
-    with env._alone(), pytest.raises(RuntimeError, match=r"^an environment is used by one thread at a time: .*$"):
+    with alone(env._free), pytest.raises(RuntimeError, match=r"^an environment is used by one thread at a time: .*$"):
         call(env)
     call(env)
 
