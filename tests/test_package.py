@@ -15,7 +15,11 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 # stand where what they import allows: settings and checks first, the commands last.
 ORDER = [
     ("", "version validation memory terminal startup config streams states arguments"),
-    ("kernels", "arrays part_compiler kernel_cache jit xoshiro lanes simd simd_memory atomics threads compile_notice"),
+    (
+        "kernels",
+        "arrays part_compiler kernel_cache jit xoshiro lanes processor tables simd simd_memory addresses atomics "
+        "threads compile_notice",
+    ),
     (
         "physics",
         "constants bodies vector_math state collide_edge contact broad_phase revolute_joint contact_solver island "
@@ -23,8 +27,8 @@ ORDER = [
     ),
     (
         "lander",
-        "symmetry registration variant exchange pcg64 game step step_one errors interface settings saved_state frames "
-        "pictures stepper attributes vector_env env flown parity",
+        "symmetry registration variant exchange pcg64 game lane_solvers step step_one errors interface settings "
+        "saved_state frames pictures stepper attributes vector_env env flown parity",
     ),
     ("", "environments"),
     ("experience", "transition sampling replay_buffer fold n_step collector"),

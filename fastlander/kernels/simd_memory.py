@@ -2,10 +2,10 @@
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastlander.kernels.lanes import I32, Lanes, broadcast
+from fastlander.kernels.tables import pointer_to, row_length
 
 
 def _index_loader(width):
@@ -14,7 +14,7 @@ def _index_loader(width):
         lanes = Lanes("i32", width)
 
         def generate(context, builder, sig, args):
-            data = context.make_array(sig.args[0])(context, builder, args[0]).data
+            data = pointer_to(context, builder, sig.args[0], args[0])
             pointer = builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
             load = builder.load(builder.bitcast(pointer, lanes.llvm.as_pointer()))
             load.align = 4
@@ -31,10 +31,9 @@ index16, index32 = _index_loader(16), _index_loader(32)
 
 def _element_pointer(context, builder, array_type, array, row, row_type, column):
     """A pointer to array[row, column] of a C-contiguous array. `column` may be an LLVM vector of i32."""
-    struct = context.make_array(array_type)(context, builder, array)
     row = context.cast(builder, row, row_type, types.intp)
-    stride = cgutils.unpack_tuple(builder, struct.shape, 2)[1]
-    base = builder.gep(struct.data, [builder.mul(row, stride)])
+    stride = row_length(context, builder, array_type, array)
+    base = builder.gep(pointer_to(context, builder, array_type, array), [builder.mul(row, stride)])
     return builder.gep(base, [column])
 
 
@@ -93,7 +92,7 @@ def _contiguous(width):
     lanes = Lanes("f32", width)
 
     def pointer(context, builder, sig, args):
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        data = pointer_to(context, builder, sig.args[0], args[0])
         place = builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
         return builder.bitcast(place, lanes.llvm.as_pointer())
 
@@ -132,7 +131,7 @@ def load1(typing_context, array, start):
     """array[start] of a flat array. `start` must not be negative: a test for that would take as long as the load."""
 
     def generate(context, builder, sig, args):
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        data = pointer_to(context, builder, sig.args[0], args[0])
         return builder.load(builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)]))
 
     return array.dtype(array, start), generate
@@ -143,7 +142,7 @@ def store1(typing_context, array, start, value):
     """array[start] = value for a flat array. `start` must not be negative."""
 
     def generate(context, builder, sig, args):
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        data = pointer_to(context, builder, sig.args[0], args[0])
         place = builder.gep(data, [context.cast(builder, args[1], sig.args[1], types.intp)])
         builder.store(context.cast(builder, args[2], value, array.dtype), place)
         return context.get_dummy_value()
@@ -158,12 +157,12 @@ def transpose16(typing_context, out, to, to_row, array, start, row):
 
     def generate(context, builder, sig, args):
         def place(k, array, start, row):
-            struct = context.make_array(sig.args[k])(context, builder, array)
+            data = pointer_to(context, builder, sig.args[k], array)
             start, row = (
                 context.cast(builder, value, sig.args[k + n], types.intp) for n, value in ((1, start), (2, row))
             )
             return lambda i: builder.bitcast(
-                builder.gep(struct.data, [builder.add(start, builder.mul(row, ir.Constant(row.type, i)))]),
+                builder.gep(data, [builder.add(start, builder.mul(row, ir.Constant(row.type, i)))]),
                 lanes.llvm.as_pointer(),
             )
 

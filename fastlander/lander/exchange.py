@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.kernels.jit import shared
+from fastlander.kernels.tables import viewer
 
 OBSERVATION_SIZE = 8
 
@@ -26,19 +27,23 @@ def exchange_size(num_envs: int) -> int:
     return (8 * 2 + 8 + 4 * OBSERVATION_SIZE + 4) * num_envs
 
 
+_actions, _observations = viewer(np.float64, 2), viewer(np.float32, OBSERVATION_SIZE)
+_rewards, _flags = viewer(np.float64), viewer(np.bool_)
+
+
 @shared
-def unpack_exchange(block: np.ndarray, num_envs: int) -> Exchange:
-    """The fields of an exchange as views of uint8[exchange_size(num_envs)]."""
+def unpack_exchange(block: np.ndarray, num_envs: int, start: int = 0) -> Exchange:
+    """The fields of an exchange as views of exchange_size(num_envs) bytes of `block`, uint8[...], from `start`."""
     n = num_envs
-    actions_end = 16 * n
+    actions_end = start + 16 * n
     reward_end = actions_end + 8 * n
     obs_end = reward_end + 4 * OBSERVATION_SIZE * n
     return Exchange(
-        action=block[:actions_end].view(np.float64).reshape(n, 2),
-        todo=block[obs_end : obs_end + n].view(np.bool_),
-        fresh=block[obs_end + n : obs_end + 2 * n].view(np.bool_),
-        obs=block[reward_end:obs_end].view(np.float32).reshape(n, OBSERVATION_SIZE),
-        reward=block[actions_end:reward_end].view(np.float64),
-        terminated=block[obs_end + 2 * n : obs_end + 3 * n].view(np.bool_),
-        truncated=block[obs_end + 3 * n : obs_end + 4 * n].view(np.bool_),
+        action=_actions(block, start, n),
+        todo=_flags(block, obs_end, n),
+        fresh=_flags(block, obs_end + n, n),
+        obs=_observations(block, reward_end, n),
+        reward=_rewards(block, actions_end, n),
+        terminated=_flags(block, obs_end + 2 * n, n),
+        truncated=_flags(block, obs_end + 3 * n, n),
     )

@@ -5,17 +5,17 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.kernels.jit import inlined, part, shared, uncounted_kernel
-from fastlander.kernels.simd_memory import index16, index32
+from fastlander.kernels.tables import viewer
 from fastlander.kernels.threads import serving
 from fastlander.lander.exchange import unpack_exchange
 from fastlander.lander.game import blow, engine_powers, finish_step, fire_engines, observe, reset
+from fastlander.lander.lane_solvers import FREE, LEGS, LIMITED, MANY_LIMITED, WIDTH, call_lane_solver
 from fastlander.lander.variant import unpack_variant
 from fastlander.physics.bodies import JOINT0, JOINT1, LANDER, NUM_BODIES
 from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.constants import INACTIVE, NO, ZERO
 from fastlander.physics.contact_constraint import friction_of
 from fastlander.physics.island_general import solve_general
-from fastlander.physics.island_lanes import LEG_CONTACTS, LIMITS, NO_LEG_CONTACTS, NO_LIMITS, solve_lanes
 from fastlander.physics.revolute_joint import limit_state
 from fastlander.physics.state import (
     AWAKE,
@@ -42,9 +42,8 @@ from fastlander.physics.state import (
 )
 from fastlander.physics.world import collide, solve_toi
 
-FREE, LIMITED, LEGS, GENERAL, NUM_KINDS = 0, 1, 2, 3, 4
-"""Kinds of steps, by what the solver must handle: neither limits nor contacts; joints at limits; limits and contacts of
-legs; any situation."""
+GENERAL, NUM_KINDS = 3, 4
+"""Kinds of steps, by what the solver must handle: FREE, LIMITED and LEGS of `lane_solvers`, or any situation."""
 
 
 class Workspace(NamedTuple):
@@ -60,15 +59,18 @@ def workspace_size(landers: int) -> int:
     return 16 * landers + 4 * NUM_KINDS * (landers + 64) + SCRATCH_SIZE
 
 
+_members, _engine = viewer(np.int32, None), viewer(np.float64, 2)
+
+
 @shared
 def unpack_workspace(memory: np.ndarray, landers: int) -> Workspace:
     """The fields of a workspace as views of uint8[workspace_size(landers)]."""
     end = 16 * landers
     members_end = end + 4 * NUM_KINDS * (landers + 64)
     return Workspace(
-        members=memory[end:members_end].view(np.int32).reshape(NUM_KINDS, landers + 64),
-        engine=memory[:end].view(np.float64).reshape(landers, 2),
-        scratch=unpack_scratch(memory[members_end:]),
+        members=_members(memory, end, NUM_KINDS, landers + 64),
+        engine=_engine(memory, 0, landers),
+        scratch=unpack_scratch(memory, members_end),
     )
 
 
@@ -186,22 +188,32 @@ def end_step(state, i, variant, exchange, engine, scratch):
 
 
 @inlined
-def solve(state, members, free, limited, legs, general, gravity, scratch):
-    """Run the solvers. free, limited, legs, general: how many landers of each kind there are.
+def solve_each(state, members, count, gravity, scratch):
+    """Run the general solver for `count` landers, one after the other."""
+    for k in range(count):
+        i = members[k]
+        if state.i32[AWAKE, i] or state.i32[AWAKE + 1, i] or state.i32[AWAKE + 2, i]:
+            solve_general(state, i, gravity, scratch)
 
-    A vector takes as long for one lander as for sixteen. So free landers fill vectors of 32, and the remaining ones
-    join the limited landers, whose solver works for them too. In the same way a few limited landers join those with leg
-    contacts if all of them fit into one vector.
+
+@inlined
+def solve(state, memory, num_envs, members, free, limited, legs, general, gravity, scratch, solvers):
+    """Run the solvers. free, limited, legs, general: how many landers of each kind there are. solvers: `ADDRESSES`.
+
+    A vector takes as long for one lander as for sixteen. So free landers fill vectors, and a few that remain join the
+    limited landers, whose solver works for them too. In the same way a few limited landers join those with leg contacts
+    if all of them fit into one vector. Landers whose solver is not there are solved one after the other.
     """
     start = 0
-    while free - start > 16:
+    room = 16 if WIDTH == 32 else (16 - limited % 16) % 16
+    if solvers[FREE]:
         pad(members[FREE], free)
-        solve_lanes(state, index32(members[FREE], start), gravity, NO_LIMITS, NO_LEG_CONTACTS)
-        start += 32
+        while free - start > room:
+            call_lane_solver(solvers[FREE], (memory, num_envs, members[FREE], start, gravity))
+            start += WIDTH
     for k in range(start, free):
         members[LIMITED, limited] = members[FREE, k]
         limited += 1
-    start = 0
     if legs and limited + legs <= 16:
         for k in range(limited):
             members[LEGS, legs] = members[LIMITED, k]
@@ -209,31 +221,35 @@ def solve(state, members, free, limited, legs, general, gravity, scratch):
             state.i32[LEG_TOUCHES + 1, members[LIMITED, k]] = NO
             legs += 1
         limited = 0
-    pad(members[LIMITED], limited)
-    while start < limited:
-        if limited - start > 16:
-            solve_lanes(state, index32(members[LIMITED], start), gravity, LIMITS, NO_LEG_CONTACTS)
-            start += 32
-        else:
-            solve_lanes(state, index16(members[LIMITED], start), gravity, LIMITS, NO_LEG_CONTACTS)
-            start += 16
-    pad(members[LEGS], legs)
-    for start in range(0, legs, 16):
-        solve_lanes(state, index16(members[LEGS], start), gravity, LIMITS, LEG_CONTACTS)
-    for k in range(legs):
-        return_leg_impulses(state, members[LEGS, k])
-    for k in range(general):
-        i = members[GENERAL, k]
-        if state.i32[AWAKE, i] or state.i32[AWAKE + 1, i] or state.i32[AWAKE + 2, i]:
-            solve_general(state, i, gravity, scratch)
+    if solvers[LIMITED]:
+        pad(members[LIMITED], limited)
+        start = 0
+        while start < limited:
+            if solvers[MANY_LIMITED] and limited - start > 16:
+                call_lane_solver(solvers[MANY_LIMITED], (memory, num_envs, members[LIMITED], start, gravity))
+                start += 32
+            else:
+                call_lane_solver(solvers[LIMITED], (memory, num_envs, members[LIMITED], start, gravity))
+                start += 16
+    else:
+        solve_each(state, members[LIMITED], limited, gravity, scratch)
+    if solvers[LEGS]:
+        pad(members[LEGS], legs)
+        for start in range(0, legs, 16):
+            call_lane_solver(solvers[LEGS], (memory, num_envs, members[LEGS], start, gravity))
+        for k in range(legs):
+            return_leg_impulses(state, members[LEGS, k])
+    else:
+        solve_each(state, members[LEGS], legs, gravity, scratch)
+    solve_each(state, members[GENERAL], general, gravity, scratch)
 
 
 @part
-def step_once(memory, block, packed_variant, workspace, num_envs, first, last):
+def step_once(memory, block, packed_variant, workspace, solvers, num_envs, first, last):
     """Step the landers i in [first, last) with todo[i] in the exchange. A reset also takes a step, as in Gymnasium.
 
     memory: uint8[memory_size(N)], the State. block: uint8[exchange_size(N)], the Exchange. packed_variant: float64[6],
-    of `pack_variant`. workspace: uint8[workspace_size(last - first)].
+    of `pack_variant`. workspace: uint8[workspace_size(last - first)]. solvers: int64[NUM_LANE_SOLVERS], `ADDRESSES`.
     """
     state, exchange = unpack(memory, num_envs), unpack_exchange(block, num_envs)
     variant = unpack_variant(packed_variant)
@@ -255,7 +271,7 @@ def step_once(memory, block, packed_variant, workspace, num_envs, first, last):
         else:
             members[GENERAL, general] = i
             general += 1
-    solve(state, members, free, limited, legs, general, variant.gravity, scratch)
+    solve(state, memory, num_envs, members, free, limited, legs, general, variant.gravity, scratch, solvers)
     for i in range(first, last):
         if exchange.todo[i]:
             end_step(state, i, variant, exchange, engine[i - first], scratch)

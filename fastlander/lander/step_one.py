@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.kernels.jit import inlined, shared, uncounted_kernel
+from fastlander.kernels.tables import viewer
 from fastlander.lander.exchange import Exchange, exchange_size, unpack_exchange
 from fastlander.lander.step import LEGS, begin_step, end_step
 from fastlander.lander.variant import Variant, unpack_variant
@@ -19,12 +20,16 @@ from fastlander.physics.state import AWAKE, SCRATCH_SIZE, Scratch, State, memory
 MEMORY_SIZE = memory_size(1)
 """Bytes of the State at the start of a block."""
 _EXCHANGE_END = MEMORY_SIZE + (exchange_size(1) + 7) // 8 * 8
-_VARIANT_END = _EXCHANGE_END + 8 * len(Variant._fields)
+_VARIANT_SIZE = len(Variant._fields)
+_VARIANT_END = _EXCHANGE_END + 8 * _VARIANT_SIZE
 _ENGINE_END = _VARIANT_END + 8 * 2
 BLOCK_SIZE = _ENGINE_END + SCRATCH_SIZE
 """Bytes of a block, the memory of one lander."""
 
 _I = 0  # the number of the only lander
+
+
+_numbers = viewer(np.float64)
 
 
 class OneLander(NamedTuple):
@@ -41,11 +46,11 @@ class OneLander(NamedTuple):
 def unpack_one(block: np.ndarray) -> OneLander:
     """The fields of a block as views of uint8[BLOCK_SIZE]."""
     return OneLander(
-        state=unpack(block[:MEMORY_SIZE], 1),
-        exchange=unpack_exchange(block[MEMORY_SIZE:_EXCHANGE_END], 1),
-        variant=block[_EXCHANGE_END:_VARIANT_END].view(np.float64),
-        engine=block[_VARIANT_END:_ENGINE_END].view(np.float64),
-        scratch=unpack_scratch(block[_ENGINE_END:BLOCK_SIZE]),
+        state=unpack(block, 1),
+        exchange=unpack_exchange(block, 1, MEMORY_SIZE),
+        variant=_numbers(block, _EXCHANGE_END, _VARIANT_SIZE),
+        engine=_numbers(block, _VARIANT_END, 2),
+        scratch=unpack_scratch(block, _ENGINE_END),
     )
 
 

@@ -9,6 +9,7 @@ from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.threads import KernelThreads, run_here
 from fastlander.lander.errors import WrongAction, WrongType
 from fastlander.lander.exchange import exchange_size, unpack_exchange
+from fastlander.lander.lane_solvers import ADDRESSES, load_lane_solvers
 from fastlander.lander.settings import LanderSettings
 from fastlander.lander.step import load_actions, serve_steps, workspace_size
 from fastlander.lander.variant import Variant, pack_variant
@@ -23,9 +24,10 @@ class Stepper:
         num_envs: N.
         num_threads: threads that share a step, including the thread that calls `step`.
         variant: the arguments of the game.
+        solvers: int64[NUM_LANE_SOLVERS], the addresses of the solvers to use.
     """
 
-    def __init__(self, num_envs: int, num_threads: int, variant: Variant) -> None:
+    def __init__(self, num_envs: int, num_threads: int, variant: Variant, solvers: np.ndarray = ADDRESSES) -> None:
         self.num_envs, self.variant = num_envs, variant
         self.memory = np.zeros(memory_size(num_envs), np.uint8)
         """Everything that is kept from one step to the next."""
@@ -40,7 +42,10 @@ class Stepper:
         size = -(-num_envs // (16 * num_threads)) * 16  # landers of a thread: full vectors, except for the last thread
         ranges = [(first, min(first + size, num_envs)) for first in range(0, num_envs, size)]
         self._own, *shares = [
-            (self.memory, block, self._packed, np.zeros(workspace_size(last - first), np.uint8), num_envs, first, last)
+            (
+                *(self.memory, block, self._packed, np.zeros(workspace_size(last - first), np.uint8)),
+                *(solvers, num_envs, first, last),
+            )
             for first, last in ranges
         ]
         self._threads = KernelThreads(serve_steps, shares)
@@ -126,6 +131,7 @@ class Stepper:
         """Compile the kernels, or load what an earlier process compiled, by a step of no landers."""
         load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
         run_here(serve_steps, *self._own[:-2], 0, 0)
+        load_lane_solvers()
 
 
 def _wrong_array(wanted: str, shape: tuple[int, ...], actions: np.ndarray) -> InputError:

@@ -78,9 +78,11 @@ def create(state, i, edge, body):
     """The second half of b2ContactManager::AddPair: a new contact, last in the list. It wakes the body."""
     slot = state.i32[NUM_CONTACTS, i]
     contact = state.contact_i32[i, slot]
-    contact[:] = 0
+    for field in range(NUM_CONTACT_I32):
+        contact[field] = 0
     contact[BODY], contact[EDGE], contact[ENABLED] = body, edge, 1
-    state.contact_f32[i, slot, :] = ZERO
+    for field in range(NUM_CONTACT_F32):
+        state.contact_f32[i, slot, field] = ZERO
     state.i32[NUM_CONTACTS, i] = slot + 1
     set_awake(state, i, body)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.kernels.jit import shared
+from fastlander.kernels.tables import viewer
 from fastlander.physics.bodies import MAX_CONTACTS
 
 _row = np.int64  # with Python ints Numba would compile each part of a kernel again for every row that it is called with
@@ -128,6 +129,12 @@ def memory_size(num_envs: int) -> int:
     return _BYTES * columns_for(num_envs) + (_CONTACT_F32_BYTES + _CONTACT_I32_BYTES) * num_envs
 
 
+_float32_rows, _float64_rows = viewer(np.float32, None), viewer(np.float64, None)
+_int32_rows, _uint64_rows = viewer(np.int32, None), viewer(np.uint64, None)
+_contact_floats = viewer(np.float32, MAX_CONTACTS, NUM_CONTACT_F32)
+_contact_integers = viewer(np.int32, MAX_CONTACTS, NUM_CONTACT_I32)
+
+
 @shared
 def unpack(memory: np.ndarray, num_envs: int) -> State:
     """The fields of a state as views of its memory, uint8[memory_size(num_envs)].
@@ -140,14 +147,13 @@ def unpack(memory: np.ndarray, num_envs: int) -> State:
     end2 = end1 + 4 * NUM_F32 * columns
     end3 = end2 + 4 * NUM_I32 * columns
     end4 = end3 + _CONTACT_F32_BYTES * num_envs
-    end5 = end4 + _CONTACT_I32_BYTES * num_envs
     return State(
-        f32=memory[end1:end2].view(np.float32).reshape(NUM_F32, columns),
-        i32=memory[end2:end3].view(np.int32).reshape(NUM_I32, columns),
-        stream=memory[:end0].view(np.uint64).reshape(NUM_STREAM, columns),
-        f64=memory[end0:end1].view(np.float64).reshape(NUM_F64, columns),
-        contact_f32=memory[end3:end4].view(np.float32).reshape(num_envs, MAX_CONTACTS, NUM_CONTACT_F32),
-        contact_i32=memory[end4:end5].view(np.int32).reshape(num_envs, MAX_CONTACTS, NUM_CONTACT_I32),
+        f32=_float32_rows(memory, end1, NUM_F32, columns),
+        i32=_int32_rows(memory, end2, NUM_I32, columns),
+        stream=_uint64_rows(memory, 0, NUM_STREAM, columns),
+        f64=_float64_rows(memory, end0, NUM_F64, columns),
+        contact_f32=_contact_floats(memory, end3, num_envs),
+        contact_i32=_contact_integers(memory, end4, num_envs),
     )
 
 
@@ -162,15 +168,20 @@ SCRATCH_SIZE = _FLOATS_END + 4 * MAX_CONTACTS * NUM_CONSTRAINT_I32
 """Bytes of a Scratch."""
 
 
+_polygon, _simplex, _alpha0 = viewer(np.float32, 6), viewer(np.float32, 7), viewer(np.float32)
+_vertices = viewer(np.int32, 2)
+_constraint_floats, _constraint_integers = viewer(np.float32, NUM_CONSTRAINT_F32), viewer(np.int32, NUM_CONSTRAINT_I32)
+
+
 @shared
-def unpack_scratch(memory: np.ndarray) -> Scratch:
-    """The fields of a thread's scratch memory as views of uint8[SCRATCH_SIZE]."""
+def unpack_scratch(memory: np.ndarray, start: int = 0) -> Scratch:
+    """The fields of a thread's scratch memory as views of SCRATCH_SIZE bytes of `memory`, uint8[...], from `start`."""
     return Scratch(
-        polygon=memory[:_POLYGON_END].view(np.float32).reshape(4, 6),
-        simplex=memory[_POLYGON_END:_SIMPLEX_END].view(np.float32).reshape(3, 7),
-        simplex_index=memory[_SIMPLEX_END:_INDEX_END].view(np.int32).reshape(3, 2),
-        saved_index=memory[_INDEX_END:_SAVED_END].view(np.int32).reshape(3, 2),
-        alpha0=memory[_SAVED_END:_ALPHA0_END].view(np.float32),
-        constraint_f32=memory[_ALPHA0_END:_FLOATS_END].view(np.float32).reshape(MAX_CONTACTS, NUM_CONSTRAINT_F32),
-        constraint_i32=memory[_FLOATS_END:SCRATCH_SIZE].view(np.int32).reshape(MAX_CONTACTS, NUM_CONSTRAINT_I32),
+        polygon=_polygon(memory, start, 4),
+        simplex=_simplex(memory, start + _POLYGON_END, 3),
+        simplex_index=_vertices(memory, start + _SIMPLEX_END, 3),
+        saved_index=_vertices(memory, start + _INDEX_END, 3),
+        alpha0=_alpha0(memory, start + _SAVED_END, 4),
+        constraint_f32=_constraint_floats(memory, start + _ALPHA0_END, MAX_CONTACTS),
+        constraint_i32=_constraint_integers(memory, start + _FLOATS_END, MAX_CONTACTS),
     )

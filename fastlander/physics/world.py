@@ -160,7 +160,8 @@ def stays_apart(v1, v2, body, sweep):
 def solve_toi(state, i, scratch):
     """b2World::SolveTOI: a body that would pass through the ground within the step is stopped where it touches it."""
     begin_step(state, i)
-    scratch.alpha0[:] = ZERO
+    for body in range(MOON + 1):
+        scratch.alpha0[body] = ZERO
     while True:
         first, least = -1, ONE
         for slot in range(state.i32[NUM_CONTACTS, i] - 1, -1, -1):

@@ -7,9 +7,9 @@ no result. A may be read transposed.
 """
 
 import numpy as np
-from numba.core.registry import cpu_target
 
 from fastlander.kernels.jit import inlined, part
+from fastlander.kernels.processor import has_avx512
 from fastlander.kernels.simd import multiply_add, where
 from fastlander.kernels.simd_memory import fill16, fill32, load1, load16, load32, store16, store32
 
@@ -17,14 +17,9 @@ LANES = 16
 NO_FLOOR = np.float32(-np.inf)
 
 
-def _has_avx512() -> bool:
-    """Whether kernels are compiled for a processor with AVX-512."""
-    return "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-
-
 # Rows and columns of a tile. AVX-512 has 32 registers of sixteen numbers, and 8 rows of 32 fill half of them. AVX2 has
 # 16 registers of eight: 4 rows of 16 fill half, and 8 of 32 would be written to the stack and read back at every k.
-TILE = (8, 32) if _has_avx512() else (4, LANES)
+TILE = (8, 32) if has_avx512() else (4, LANES)
 
 
 def padded(width: int) -> int:

@@ -1,0 +1,77 @@
+"""The solvers for many landers at once, each a kernel of its own that the step calls by address.
+
+The step has a solver for every lander (`solve_general`), and is ready when that is compiled. These are five times as
+fast, give the same bytes, and are used as soon as they are there.
+"""
+
+import numpy as np
+from numba import types
+
+from fastlander.kernels.addresses import address_of, caller
+from fastlander.kernels.jit import uncounted_kernel
+from fastlander.kernels.processor import has_avx512
+from fastlander.kernels.simd_memory import index16, index32
+from fastlander.physics.island_lanes import LEG_CONTACTS, LIMITS, NO_LEG_CONTACTS, NO_LIMITS, solve_lanes
+from fastlander.physics.state import unpack
+
+# Landers that are solved together where there are many. Two vectors of sixteen hide each other's waiting if the
+# registers are enough for both. Without AVX-512, 32 landers take a third longer than 16 and 16.
+WIDTH = 32 if has_avx512() else 16
+_index = index32 if has_avx512() else index16
+
+FREE, LIMITED, LEGS = 0, 1, 2
+"""Kinds of steps, by what the solver must handle, and places in a table of addresses: neither limits nor contacts, for
+WIDTH landers; joints at limits, for 16; limits and contacts of legs, for 16."""
+MANY_LIMITED, NUM_LANE_SOLVERS = 3, 4
+"""The place of LIMITED for 32 landers, which only AVX-512 has."""
+
+# memory: the State of num_envs landers. members: numbers of landers, those from `start` on are solved.
+_ARGUMENTS = (
+    types.CPointer(types.uint8),  # memory
+    types.int64,  # num_envs
+    types.CPointer(types.int32),  # members
+    types.int64,  # start
+    types.float32,  # gravity, m/s^2
+)
+
+call_lane_solver = caller(*_ARGUMENTS)
+"""(address, (memory, num_envs, members, start, gravity)): run the solver at an address."""
+
+
+@uncounted_kernel
+def solve_free(memory, num_envs, members, start, gravity):
+    """WIDTH landers of which no joint is at a limit and no leg touches the ground."""
+    solve_lanes(unpack(memory, num_envs), _index(members, start), gravity, NO_LIMITS, NO_LEG_CONTACTS)
+
+
+@uncounted_kernel
+def solve_limited(memory, num_envs, members, start, gravity):
+    """16 landers of which no leg touches the ground."""
+    solve_lanes(unpack(memory, num_envs), index16(members, start), gravity, LIMITS, NO_LEG_CONTACTS)
+
+
+@uncounted_kernel
+def solve_legs(memory, num_envs, members, start, gravity):
+    """16 landers of which each leg may touch one edge with one corner."""
+    solve_lanes(unpack(memory, num_envs), index16(members, start), gravity, LIMITS, LEG_CONTACTS)
+
+
+@uncounted_kernel
+def solve_many_limited(memory, num_envs, members, start, gravity):
+    """32 landers of which no leg touches the ground."""
+    solve_lanes(unpack(memory, num_envs), index32(members, start), gravity, LIMITS, NO_LEG_CONTACTS)
+
+
+_SOLVERS = {LIMITED: solve_limited, LEGS: solve_legs, FREE: solve_free}
+if has_avx512():
+    _SOLVERS[MANY_LIMITED] = solve_many_limited
+
+ADDRESSES = np.zeros(NUM_LANE_SOLVERS, np.int64)
+"""The addresses of the solvers in this process; 0 for one that is not there."""
+
+
+def load_lane_solvers() -> None:
+    """Compile the solvers, or load those that were compiled before."""
+    for place, solver in _SOLVERS.items():
+        if not ADDRESSES[place]:
+            ADDRESSES[place] = address_of(solver, _ARGUMENTS)
