@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 from fastlander import Config, Trainer
-from fastlander.kernels.threads import available_processors
+from fastlander.kernels.processor import available_processors
 
 
 def command(*arguments):

@@ -94,6 +94,7 @@ def _train_one(arguments: Arguments) -> int:
     # Importing torch and numba makes a million objects that stay. The garbage collector would search them many times
     # during the imports, and once more at exit: 0.6 s in all.
     gc.disable()
+    _compile_ahead(arguments.config)
     from fastlander.environments import import_module
     from fastlander.training.trainer import Trainer  # here, so that --help does not wait for torch and numba
 
@@ -109,6 +110,14 @@ def _train_one(arguments: Arguments) -> int:
     print_lines(result.summary())
     gc.freeze()
     return 128 + result.signal if result.interrupted else 0
+
+
+def _compile_ahead(config: Config) -> None:
+    """If the lander is not compiled yet, let a second process begin with the learner, before torch is imported here."""
+    if config.is_lander and config.backend in (None, "native"):
+        from fastlander.lander.compiled import start_second_process
+
+        start_second_process("learner", "lanes")
 
 
 def _train_seeds(arguments: Arguments) -> int:

@@ -1,7 +1,7 @@
 """`python -m fastlander.warmup`: compile every kernel now, so that no later command has to wait for it."""
 
+import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -14,46 +14,36 @@ PROG = "fastlander warmup"
 
 def compile_everything() -> dict[str, float]:
     """Compile every kernel of this package, or load those that were compiled before: seconds of each group."""
+    from fastlander.kernels.compile_ahead import SECOND_PROCESS
+    from fastlander.signatures import GROUPS, compile_group
+
+    first, *others = GROUPS
+    SECOND_PROCESS.start(tuple(others))
     seconds = {}
-    for name, work in {"lander": _lander, "single lander": _single_lander, "buffer and learner": _learner}.items():
+    for name in (first, *others):
         start = time.perf_counter()
-        work()
+        compile_group(name)
         seconds[name] = time.perf_counter() - start
     return seconds
 
 
-def _lander() -> None:
-    from fastlander.lander.vector_env import LunarLanderVectorEnv
+def be_second_process(work: Sequence[str]) -> None:
+    """Compile groups of kernels for the process that started this one, and end when it ends.
 
-    env = LunarLanderVectorEnv(1)
-    env.reset(seed=0)
-    env.step([0])
-    env.close()
+    A kernel that some process compiles at this moment is left to it.
+    """
+    from fastlander.kernels.compile_ahead import SECOND_PROCESS
+    from fastlander.signatures import compile_group
+
+    SECOND_PROCESS.allowed = False
+    threading.Thread(target=_end_with_starter, daemon=True).start()
+    for group in work:
+        compile_group(group, lambda kernel: kernel._cache.is_free())
 
 
-def _single_lander() -> None:
-    from fastlander.lander.env import LunarLanderEnv
-
-    LunarLanderEnv().reset(seed=0)
-
-
-def _learner() -> None:
-    from fastlander.config import Config
-    from fastlander.training.trainer import Trainer
-
-    with tempfile.TemporaryDirectory() as directory:
-        Trainer(
-            Config(
-                num_envs=2,
-                total_timesteps=64,
-                learning_starts=16,
-                batch_size=16,
-                train_freq=2,
-                eval_episodes=1,
-                progress=False,
-                output_dir=f"{directory}/run",
-            )
-        ).run(interrupted=threading.Event())  # which is never set: Ctrl-C is to end all, not only this run
+def _end_with_starter() -> None:
+    os.read(0, 1)  # returns when the other end is closed
+    os._exit(0)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ ORDER = [
     ("", "version validation memory terminal startup config streams states arguments"),
     (
         "kernels",
-        "arrays part_compiler kernel_cache jit xoshiro lanes processor tables simd simd_memory addresses atomics "
-        "threads compile_notice",
+        "processor arrays part_compiler compile_lock kernel_cache jit compile_ahead xoshiro lanes tables simd "
+        "simd_memory addresses atomics threads compile_notice",
     ),
     (
         "physics",
@@ -27,8 +27,8 @@ ORDER = [
     ),
     (
         "lander",
-        "symmetry registration variant exchange pcg64 game lane_solvers step step_one errors interface settings "
-        "saved_state frames pictures stepper attributes vector_env env flown parity",
+        "symmetry registration variant exchange pcg64 game lane_solvers step compiled step_one errors interface "
+        "settings saved_state frames pictures stepper attributes vector_env env flown parity",
     ),
     ("", "environments"),
     ("experience", "transition sampling replay_buffer fold n_step collector"),
@@ -39,7 +39,7 @@ ORDER = [
     ("storage", "reading files tables checkpoint model_file saved_run run_directory seeds_directory"),
     ("viewing", "flight trace page report_page notebook video"),
     ("training", "process clock result progress needs run_state trainer worker pool multi_seed"),
-    ("", "sb3 train evaluate report export record play verify warmup cli __main__"),
+    ("", "signatures sb3 train evaluate report export record play verify warmup cli __main__"),
 ]
 MODULES = [f"{folder}.{name}".strip(".") for folder, names in ORDER for name in names.split()]
 

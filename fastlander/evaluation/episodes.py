@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from fastlander.config import Config
 from fastlander.environments import find_spec, make_vec_env, training_limit
 from fastlander.evaluation.evaluation import Evaluation
-from fastlander.kernels.threads import available_processors
+from fastlander.kernels.processor import available_processors
 
 MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play side by side for each policy
 MAX_THREADS = 4  # threads that step them

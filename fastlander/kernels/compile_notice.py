@@ -20,9 +20,8 @@ from fastlander.kernels.jit import KERNELS
 PATIENCE = 1.0  # s: a kernel that compiles faster is not worth a notice
 # How long the large kernels took on machines of 1 to 4 processors, idle and busy.
 ESTIMATES = {
-    "serve_step_once": "1 to 2 minutes",
-    "serve_make_updates": "10 to 30 seconds",
-    "step_one": "half a minute to a minute",
+    "serve_step_once": "15 to 40 seconds",
+    "step_one": "15 to 40 seconds",
 }
 _OTHERS = "a few seconds"
 

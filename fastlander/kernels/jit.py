@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numba.extending
@@ -54,6 +55,16 @@ def _cached(function: Callable, options: dict[str, bool], cached_as: Callable) -
             dispatcher._cache = KernelCache(cached_as)
     KERNELS.append(dispatcher)
     return dispatcher
+
+
+def is_compiled(kernel: Any, arguments: tuple[numba.types.Type, ...]) -> bool:
+    """Whether a kernel is compiled for arguments of these types, here or on disk."""
+    return arguments in kernel.overloads or (is_kept(kernel) and kernel._cache.holds(arguments, kernel.targetctx))
+
+
+def is_kept(kernel: Any) -> bool:
+    """Whether a kernel's machine code is kept on disk."""
+    return isinstance(kernel._cache, KernelCache)
 
 
 def inlined(function: Callable) -> Callable:

@@ -26,6 +26,8 @@ import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
 
+from fastlander.kernels.compile_lock import CompileLock
+
 PACKAGE = pathlib.Path(__file__).parents[1]
 
 # `from fastlander.x import ...` or `import fastlander.x`. Parsing the files would take 0.1 s. The pattern starts with
@@ -155,6 +157,13 @@ class KernelFiles:
         label, _, code = content[_CHECKSUM:].partition(b"\n")
         return pickle.loads(code) if label == self._label(key) else None
 
+    def holds(self, key: Any) -> bool:
+        """Whether there is a file for the key, of these sources, whole or not."""
+        label = self._label(key)
+        with contextlib.suppress(OSError), open(self.path(key), "rb") as file:
+            return file.read(_CHECKSUM + len(label) + 1)[_CHECKSUM:] == label + b"\n"
+        return False
+
     def save(self, key: Any, data: Any) -> None:
         """Write what `load` gives for the key. OSError if that is not possible; then nothing is left behind."""
         content = self._label(key) + b"\n" + dumps(data)
@@ -228,11 +237,31 @@ class KernelCache(FunctionCache):
         name, folder = self._impl.filename_base, self._impl.locator.get_cache_path()
         files = source_files(pathlib.Path(function.__code__.co_filename))
         code = remembered_code_digest(files, pathlib.Path(folder, f"{name}.source"))
+        self._lock = CompileLock(pathlib.Path(folder, f"{name}.lock"), function.__name__)
         # Numba adds the processor's name and features to the key below.
         self._cache_file = KernelFiles(folder, name, f"{code} llvmlite {llvmlite.__version__}")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled kernel for a signature, or None if it has to be compiled."""
+        """The compiled kernel for a signature, or None if it has to be compiled.
+
+        While another process compiles it, this one waits.
+        """
+        found = self._load(sig, target_context)
+        if found is None and self._lock.acquire():
+            found = self._load(sig, target_context)
+        if found is not None:
+            self._lock.release()
+        return found
+
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Whether there is machine code for a signature, damaged or not."""
+        return self._cache_file.holds(self._index_key(sig, target_context.codegen()))
+
+    def is_free(self) -> bool:
+        """Whether no other process compiles the kernel now."""
+        return self._lock.is_free()
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
         except DamagedFile as error:
@@ -248,6 +277,8 @@ class KernelCache(FunctionCache):
         except OSError as error:
             line = "compiled kernels cannot be written and will be compiled again"
             say_once(line, f"{self.cache_path}: {error.strerror or error}")
+        finally:
+            self._lock.release()
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         """Numba's key without its hash of the bytecode, which a docstring can change. The digest covers the code."""

@@ -4,10 +4,9 @@ The step has a solver for every lander (`solve_general`), and is ready when that
 fast, give the same bytes, and are used as soon as they are there.
 """
 
-import numpy as np
 from numba import types
 
-from fastlander.kernels.addresses import address_of, caller
+from fastlander.kernels.addresses import caller
 from fastlander.kernels.jit import uncounted_kernel
 from fastlander.kernels.processor import has_avx512
 from fastlander.kernels.simd_memory import index16, index32
@@ -26,7 +25,7 @@ MANY_LIMITED, NUM_LANE_SOLVERS = 3, 4
 """The place of LIMITED for 32 landers, which only AVX-512 has."""
 
 # memory: the State of num_envs landers. members: numbers of landers, those from `start` on are solved.
-_ARGUMENTS = (
+LANE_SOLVER_ARGUMENTS = (
     types.CPointer(types.uint8),  # memory
     types.int64,  # num_envs
     types.CPointer(types.int32),  # members
@@ -34,7 +33,7 @@ _ARGUMENTS = (
     types.float32,  # gravity, m/s^2
 )
 
-call_lane_solver = caller(*_ARGUMENTS)
+call_lane_solver = caller(*LANE_SOLVER_ARGUMENTS)
 """(address, (memory, num_envs, members, start, gravity)): run the solver at an address."""
 
 
@@ -62,16 +61,7 @@ def solve_many_limited(memory, num_envs, members, start, gravity):
     solve_lanes(unpack(memory, num_envs), index32(members, start), gravity, LIMITS, NO_LEG_CONTACTS)
 
 
-_SOLVERS = {LIMITED: solve_limited, LEGS: solve_legs, FREE: solve_free}
+LANE_SOLVERS = {LIMITED: solve_limited, LEGS: solve_legs, FREE: solve_free}
+"""The solvers that this processor can use, by place, the most needed ones first."""
 if has_avx512():
-    _SOLVERS[MANY_LIMITED] = solve_many_limited
-
-ADDRESSES = np.zeros(NUM_LANE_SOLVERS, np.int64)
-"""The addresses of the solvers in this process; 0 for one that is not there."""
-
-
-def load_lane_solvers() -> None:
-    """Compile the solvers, or load those that were compiled before."""
-    for place, solver in _SOLVERS.items():
-        if not ADDRESSES[place]:
-            ADDRESSES[place] = address_of(solver, _ARGUMENTS)
+    LANE_SOLVERS[MANY_LIMITED] = solve_many_limited

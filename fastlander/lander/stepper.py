@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 
-import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.threads import KernelThreads, run_here
+from fastlander.lander.compiled import ADDRESSES, MISSING, start_second_process
 from fastlander.lander.errors import WrongAction, WrongType
 from fastlander.lander.exchange import exchange_size, unpack_exchange
-from fastlander.lander.lane_solvers import ADDRESSES, load_lane_solvers
 from fastlander.lander.settings import LanderSettings
 from fastlander.lander.step import load_actions, serve_steps, workspace_size
 from fastlander.lander.variant import Variant, pack_variant
@@ -108,6 +107,8 @@ class Stepper:
         """`step` for landers that have the same settings."""
         if not serve_steps.overloads:
             self._compile()
+        if MISSING.places:
+            MISSING.look()
         self.exchange.todo[:], self.exchange.fresh[:] = todo, fresh
         if not self._threads:
             run_here(serve_steps, *self._own)
@@ -129,9 +130,10 @@ class Stepper:
 
     def _compile(self) -> None:
         """Compile the kernels, or load what an earlier process compiled, by a step of no landers."""
+        start_second_process("lanes", "learner")
         load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
         run_here(serve_steps, *self._own[:-2], 0, 0)
-        load_lane_solvers()
+        MISSING.load()
 
 
 def _wrong_array(wanted: str, shape: tuple[int, ...], actions: np.ndarray) -> InputError:

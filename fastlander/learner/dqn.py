@@ -13,7 +13,7 @@ from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer
 from fastlander.experience.transition import Transition
 from fastlander.kernels.arrays import kernel_array
-from fastlander.kernels.threads import available_processors
+from fastlander.kernels.processor import available_processors
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.fused.learner import FusedLearner

@@ -13,7 +13,7 @@ import cloudpickle
 from fastlander.config import Config
 from fastlander.environments import find_spec, import_module, module_of
 from fastlander.evaluation.statistics import interquartile_mean
-from fastlander.kernels.threads import available_processors
+from fastlander.kernels.processor import available_processors
 from fastlander.memory import available_memory, check_memory
 from fastlander.storage.files import RunFailed, check_empty
 from fastlander.storage.seeds_directory import SeedRow, SeedsDirectory, seeds_path

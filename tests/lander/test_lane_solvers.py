@@ -3,14 +3,14 @@ import itertools
 import numpy as np
 import pytest
 
-from fastlander.lander import lane_solvers
-from fastlander.lander.lane_solvers import ADDRESSES, FREE, LEGS, LIMITED, NUM_LANE_SOLVERS, load_lane_solvers
+from fastlander.lander.compiled import ADDRESSES, MISSING
+from fastlander.lander.lane_solvers import FREE, LANE_SOLVERS, LEGS, LIMITED, NUM_LANE_SOLVERS, WIDTH
 from fastlander.lander.pcg64 import start_stream
 from fastlander.lander.stepper import Stepper
 from fastlander.lander.variant import Variant
 from fastlander.physics.state import FORCE, NUM_STREAM
 
-EVERY = [*lane_solvers._SOLVERS]
+EVERY = [*LANE_SOLVERS]
 VARIANT = Variant(False, np.float32(-10), True, 15.0, 1.5, 1000)
 N = 45
 
@@ -19,7 +19,7 @@ class Flock:
     """N landers that are solved by some of the solvers."""
 
     def __init__(self, places):
-        load_lane_solvers()
+        MISSING.load(wait=True)
         solvers = np.zeros(NUM_LANE_SOLVERS, np.int64)
         solvers[places] = ADDRESSES[places]
         self.stepper = Stepper(N, 1, VARIANT, solvers)
@@ -65,6 +65,6 @@ def test_solvers_that_come_while_landers_fly_change_nothing():
 
 
 def test_every_solver_that_the_processor_can_use_is_there():
-    load_lane_solvers()
+    MISSING.load(wait=True)
     assert np.flatnonzero(ADDRESSES).tolist() == sorted(EVERY)
-    assert lane_solvers.WIDTH in (16, 32)
+    assert WIDTH in (16, 32)

@@ -1,0 +1,71 @@
+"""A second process that compiles what this one will need, while this one compiles what it needs now: `compile_ahead`.
+
+Both keep machine code in the same cache, and a `CompileLock` sees to it that they do not compile the same kernel.
+"""
+
+import atexit
+import contextlib
+import subprocess
+import sys
+import time
+
+from fastlander.kernels.processor import available_processors
+from fastlander.startup import is_command
+
+_CODE = """
+import sys
+sys.path[:] = {path!r}
+from fastlander.warmup import be_second_process
+be_second_process({work!r})
+"""
+
+
+class SecondProcess:
+    """The process of this one that compiles, if there is one. It ends with this process."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen | None = None
+        self.allowed = True
+        """Whether this process may start one: not if it is one itself."""
+
+    def start(self, work: tuple[str, ...]) -> None:
+        """Start it, once, if there is a processor for it. work: names of `fastlander.signatures.GROUPS`, in order."""
+        if self._process is not None or not self.allowed or available_processors() < 2 or not sys.executable:
+            return
+        code = _CODE.format(path=sys.path, work=work)
+        with contextlib.suppress(OSError):  # then this process compiles everything
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.PIPE,  # never written to: its end tells the process that this one has ended
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for this process, which then ends the other
+            )
+            atexit.register(self.end, is_command())
+
+    def is_running(self) -> bool:
+        """Whether it is at work."""
+        return self._process is not None and self._process.poll() is None
+
+    def end(self, wait: bool) -> None:
+        """Wait until it has compiled everything, so that the next command finds it, or else stop it at once."""
+        if not self.is_running():
+            return
+        start = time.monotonic()
+        try:
+            if wait:
+                _say("compiling the rest for the next time, once for this machine; Ctrl-C stops it")
+                self._process.wait()
+                _say(f"compiled the rest in {time.monotonic() - start:.1f} s")
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"fastlander: {line}", file=sys.stderr, flush=True)
+
+
+SECOND_PROCESS = SecondProcess()
+"""The one of this process."""
