@@ -27,6 +27,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
 
 from fastlander.kernels.compile_lock import CompileLock
+from fastlander.kernels.shipped import FOLDER, usable_level
 
 PACKAGE = pathlib.Path(__file__).parents[1]
 
@@ -133,7 +134,7 @@ class KernelFiles:
     """
 
     def __init__(self, folder: str, name: str, stamp: str) -> None:
-        self._folder, self._name, self._stamp = pathlib.Path(folder), name, stamp
+        self._folder, self._name, self.stamp = pathlib.Path(folder), name, stamp
 
     def path(self, key: Any) -> pathlib.Path:
         """The file for a key: a signature and a processor."""
@@ -175,7 +176,7 @@ class KernelFiles:
             path.unlink()
 
     def _label(self, key: Any) -> bytes:
-        return json.dumps([numba.__version__, self._stamp, repr(key)]).encode()
+        return json.dumps([numba.__version__, self.stamp, repr(key)]).encode()
 
 
 _CHECKSUM = hashlib.sha256().digest_size
@@ -238,8 +239,11 @@ class KernelCache(FunctionCache):
         files = source_files(pathlib.Path(function.__code__.co_filename))
         code = remembered_code_digest(files, pathlib.Path(folder, f"{name}.source"))
         self._lock = CompileLock(pathlib.Path(folder, f"{name}.lock"), function.__name__)
+        stamp = f"{code} llvmlite {llvmlite.__version__}"
         # Numba adds the processor's name and features to the key below.
-        self._cache_file = KernelFiles(folder, name, f"{code} llvmlite {llvmlite.__version__}")
+        self._cache_file = KernelFiles(folder, name, stamp)
+        self._level = usable_level()
+        self._shipped = None if self._level is None else KernelFiles(str(FOLDER / self._level), name, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled kernel for a signature, or None if it has to be compiled.
@@ -255,7 +259,13 @@ class KernelCache(FunctionCache):
 
     def holds(self, sig: Any, target_context: Any) -> bool:
         """Whether there is machine code for a signature, damaged or not."""
-        return self._cache_file.holds(self._index_key(sig, target_context.codegen()))
+        shipped = self._shipped is not None and self._shipped.holds((sig, self._level))
+        return shipped or self._cache_file.holds(self._index_key(sig, target_context.codegen()))
+
+    def ship(self, sig: Any, compiled: Any, folder: pathlib.Path, level: str) -> None:
+        """Write a compiled kernel to a folder that is to come with the package, for processors of a level."""
+        files = KernelFiles(str(folder), self._impl.filename_base, self._cache_file.stamp)
+        files.save((sig, level), self._impl.reduce(compiled))
 
     def is_free(self) -> bool:
         """Whether no other process compiles the kernel now."""
@@ -263,7 +273,11 @@ class KernelCache(FunctionCache):
 
     def _load(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
+            if found is None and self._shipped is not None:
+                data = self._shipped.load((sig, self._level))
+                found = data if data is None else self._impl.rebuild(target_context, data)
+            return found
         except DamagedFile as error:
             say_once("a file of compiled kernels is damaged, and what was in it is compiled again", str(error))
         except Exception as error:  # whole, but not for this Numba: unpickling can raise anything

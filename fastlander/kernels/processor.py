@@ -5,9 +5,14 @@ Numba is imported late: a process that only counts processors needs none of it.
 
 import os
 
+from fastlander.kernels.shipped import usable_level
+
 
 def has_avx512() -> bool:
-    """Whether kernels are compiled for a processor with AVX-512: 32 registers of sixteen numbers, not 16 of eight."""
+    """Whether kernels are for a processor with AVX-512: 32 registers of sixteen numbers, not 16 of eight."""
+    level = usable_level()
+    if level is not None:
+        return level == "x86-64-v4"
     from numba.core.registry import cpu_target
 
     return "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")

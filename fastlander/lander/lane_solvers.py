@@ -13,16 +13,14 @@ from fastlander.kernels.simd_memory import index16, index32
 from fastlander.physics.island_lanes import LEG_CONTACTS, LIMITS, NO_LEG_CONTACTS, NO_LIMITS, solve_lanes
 from fastlander.physics.state import unpack
 
-# Landers that are solved together where there are many. Two vectors of sixteen hide each other's waiting if the
-# registers are enough for both. Without AVX-512, 32 landers take a third longer than 16 and 16.
-WIDTH = 32 if has_avx512() else 16
-_index = index32 if has_avx512() else index16
-
 FREE, LIMITED, LEGS = 0, 1, 2
-"""Kinds of steps, by what the solver must handle, and places in a table of addresses: neither limits nor contacts, for
-WIDTH landers; joints at limits, for 16; limits and contacts of legs, for 16."""
-MANY_LIMITED, NUM_LANE_SOLVERS = 3, 4
-"""The place of LIMITED for 32 landers, which only AVX-512 has."""
+"""Kinds of steps, by what the solver must handle: neither limits nor contacts, joints at limits, limits and contacts of
+legs. They are places in a table of addresses too, of the solvers for 16 landers."""
+FREE32, LIMITED32, NUM_LANE_SOLVERS = 3, 4, 5
+"""The places of solvers for 32 landers. Two vectors of sixteen hide each other's waiting if there are registers enough for
+both, as AVX-512 has. Without it, 32 landers take a third longer than 16 and 16."""
+IN_PAIRS = has_avx512()
+"""Whether vectors are solved in pairs where there are many landers."""
 
 # memory: the State of num_envs landers. members: numbers of landers, those from `start` on are solved.
 LANE_SOLVER_ARGUMENTS = (
@@ -39,8 +37,8 @@ call_lane_solver = caller(*LANE_SOLVER_ARGUMENTS)
 
 @uncounted_kernel
 def solve_free(memory, num_envs, members, start, gravity):
-    """WIDTH landers of which no joint is at a limit and no leg touches the ground."""
-    solve_lanes(unpack(memory, num_envs), _index(members, start), gravity, NO_LIMITS, NO_LEG_CONTACTS)
+    """16 landers of which no joint is at a limit and no leg touches the ground."""
+    solve_lanes(unpack(memory, num_envs), index16(members, start), gravity, NO_LIMITS, NO_LEG_CONTACTS)
 
 
 @uncounted_kernel
@@ -56,12 +54,17 @@ def solve_legs(memory, num_envs, members, start, gravity):
 
 
 @uncounted_kernel
-def solve_many_limited(memory, num_envs, members, start, gravity):
-    """32 landers of which no leg touches the ground."""
+def solve_free32(memory, num_envs, members, start, gravity):
+    """`solve_free` for 32 landers."""
+    solve_lanes(unpack(memory, num_envs), index32(members, start), gravity, NO_LIMITS, NO_LEG_CONTACTS)
+
+
+@uncounted_kernel
+def solve_limited32(memory, num_envs, members, start, gravity):
+    """`solve_limited` for 32 landers."""
     solve_lanes(unpack(memory, num_envs), index32(members, start), gravity, LIMITS, NO_LEG_CONTACTS)
 
 
-LANE_SOLVERS = {LIMITED: solve_limited, LEGS: solve_legs, FREE: solve_free}
-"""The solvers that this processor can use, by place, the most needed ones first."""
-if has_avx512():
-    LANE_SOLVERS[MANY_LIMITED] = solve_many_limited
+LANE_SOLVERS = {LIMITED: solve_limited, LEGS: solve_legs}
+"""The solvers that this processor uses, by place, the most needed ones first."""
+LANE_SOLVERS |= {FREE32: solve_free32, LIMITED32: solve_limited32} if IN_PAIRS else {FREE: solve_free}

@@ -10,7 +10,7 @@ from fastlander.kernels.tables import viewer
 from fastlander.kernels.threads import serving
 from fastlander.lander.exchange import unpack_exchange
 from fastlander.lander.game import blow, engine_powers, finish_step, fire_engines, observe, reset
-from fastlander.lander.lane_solvers import FREE, LEGS, LIMITED, MANY_LIMITED, WIDTH, call_lane_solver
+from fastlander.lander.lane_solvers import FREE, FREE32, IN_PAIRS, LEGS, LIMITED, LIMITED32, call_lane_solver
 from fastlander.lander.variant import unpack_variant
 from fastlander.physics.bodies import JOINT0, JOINT1, LANDER, NUM_BODIES
 from fastlander.physics.broad_phase import update_pairs
@@ -206,12 +206,14 @@ def solve(state, memory, num_envs, members, free, limited, legs, general, gravit
     if all of them fit into one vector. Landers whose solver is not there are solved one after the other.
     """
     start = 0
-    room = 16 if WIDTH == 32 else (16 - limited % 16) % 16
-    if solvers[FREE]:
+    solver, width, room = solvers[FREE], 16, (16 - limited % 16) % 16
+    if IN_PAIRS:
+        solver, width, room = solvers[FREE32], 32, 16
+    if solver:
         pad(members[FREE], free)
         while free - start > room:
-            call_lane_solver(solvers[FREE], (memory, num_envs, members[FREE], start, gravity))
-            start += WIDTH
+            call_lane_solver(solver, (memory, num_envs, members[FREE], start, gravity))
+            start += width
     for k in range(start, free):
         members[LIMITED, limited] = members[FREE, k]
         limited += 1
@@ -226,8 +228,8 @@ def solve(state, memory, num_envs, members, free, limited, legs, general, gravit
         pad(members[LIMITED], limited)
         start = 0
         while start < limited:
-            if solvers[MANY_LIMITED] and limited - start > 16:
-                call_lane_solver(solvers[MANY_LIMITED], (memory, num_envs, members[LIMITED], start, gravity))
+            if solvers[LIMITED32] and limited - start > 16:
+                call_lane_solver(solvers[LIMITED32], (memory, num_envs, members[LIMITED], start, gravity))
                 start += 32
             else:
                 call_lane_solver(solvers[LIMITED], (memory, num_envs, members[LIMITED], start, gravity))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastlander.lander.compiled import ADDRESSES, MISSING
-from fastlander.lander.lane_solvers import FREE, LANE_SOLVERS, LEGS, LIMITED, NUM_LANE_SOLVERS, WIDTH
+from fastlander.lander.lane_solvers import FREE, LANE_SOLVERS, LEGS, LIMITED, NUM_LANE_SOLVERS
 from fastlander.lander.pcg64 import start_stream
 from fastlander.lander.stepper import Stepper
 from fastlander.lander.variant import Variant
@@ -67,4 +67,3 @@ def test_solvers_that_come_while_landers_fly_change_nothing():
 def test_every_solver_that_the_processor_can_use_is_there():
     MISSING.load(wait=True)
     assert np.flatnonzero(ADDRESSES).tolist() == sorted(EVERY)
-    assert WIDTH in (16, 32)
