@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         """Show greedy episodes of a finished run in a window, one after the other.
 
         Args:
-            directory: Run directory, with a model.safetensors.
+            directory: Run directory, with a model.safetensors, or a model on a hub (owner/name).
             episodes: Number of episodes.
             seed: Seed of the episodes. With the same seed evaluate plays the same ones.
             imports: Python module that the run's environment may import, and so run. May be given several times.
