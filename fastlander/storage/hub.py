@@ -125,8 +125,7 @@ def _fetch(found: HubId, name: str, most: int) -> tuple[Path | None, str]:
             if metadata.size is None or metadata.size > most:
                 size = "of unknown size" if metadata.size is None else f"of {metadata.size:,} bytes"
                 raise InputError(f"{found.repo_id}/{name} must have at most {most:,} bytes, got one {size}")
-            commit = metadata.commit_hash or found.revision or "main"
-            path = api.hf_hub_download(**{**options, "revision": commit})
+            path = api.hf_hub_download(**options)
     except InputError:
         raise
     except hub.errors.RevisionNotFoundError:
@@ -137,7 +136,7 @@ def _fetch(found: HubId, name: str, most: int) -> tuple[Path | None, str]:
         return None, found.revision or "main"
     except Exception as error:
         raise HubFailed(f"{found.repo_id}/{name} could not be fetched from {api.endpoint} ({_reason(error)})") from None
-    return Path(os.path.realpath(path)), commit
+    return _found(path)
 
 
 def _cached(hub: Any, options: Mapping[str, Any], error: Exception) -> tuple[Path | None, str]:
@@ -147,6 +146,11 @@ def _cached(hub: Any, options: Mapping[str, Any], error: Exception) -> tuple[Pat
         raise error
     if not isinstance(path, str):  # The cache remembers that the model has no such file.
         return None, options["revision"] or "main"
+    return _found(path)
+
+
+def _found(path: str) -> tuple[Path, str]:
+    """The file behind a path in huggingface_hub's cache, .../snapshots/COMMIT/NAME, and the commit."""
     return Path(os.path.realpath(path)), Path(path).parent.name
 
 
