@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastlander.storage.card import CARD_DIRECTORY, README_FILE, RESULTS_FILE, VIDEO_FILE
-from fastlander.storage.files import CONFIG_FILE, MODEL_FILE, ONNX_FILE, check_new, replacing, writing_output
+from fastlander.storage.card import CARD_DIRECTORY, README_FILE, RESULTS_FILE, VIDEO_FILE, digest
+from fastlander.storage.files import CONFIG_FILE, ONNX_FILE, check_new, replacing, writing_output
 from fastlander.storage.hub import output_directory
 from fastlander.terminal import exit_status, print_lines
 from fastlander.validation import LARGEST, Range, Seed, check, check_path
@@ -56,9 +56,7 @@ def write_card(
     from fastlander.evaluate import evaluate_run  # here, so that --help does not wait for torch and numba
     from fastlander.export import check_packages, export_onnx
     from fastlander.record import record
-    from fastlander.storage.card import digest, read_part
-    from fastlander.storage.hub import model_files
-    from fastlander.storage.model_file import load_model
+    from fastlander.storage.model_file import load_model, save_model
     from fastlander.viewing.flight import Flight
     from fastlander.viewing.model_card import model_card, results_record
     from fastlander.viewing.video import load_ffmpeg
@@ -71,18 +69,19 @@ def write_card(
     if video != "none":
         with closing(Flight(directory, 1, seed, "rgb_array", imports).env):
             pass  # An environment that cannot be rendered is refused now, not after all episodes.
-    content = read_part(model_files(directory).model)
+    film = None if video == "none" else f"{VIDEO_FILE}.{video}"
     with writing_output(path), replacing(path) as folder:
-        folder.mkdir()  # now, so that a place that cannot be written is refused before the episodes are played
-        _, evaluation = evaluate_run(directory, episodes, seed, imports=imports)
-        results = results_record(config, evaluation, seed, digest(content))
-        film = None if video == "none" else f"{VIDEO_FILE}.{video}"
-        if film is not None:
-            record(directory, folder / film, format=video, seed=seed, imports=imports)
-        if onnx:
-            export_onnx(directory, folder / ONNX_FILE, imports=imports)
-        (folder / MODEL_FILE).write_bytes(content)
+        folder.mkdir()
+        # The model is written anew, as that of an earlier version names the directory of its run. What is in the folder
+        # is what is evaluated.
+        model = save_model(folder, q_network, config)
         (folder / CONFIG_FILE).write_text(json.dumps(config.result_settings(), indent=2) + "\n", encoding="utf-8")
+        _, evaluation = evaluate_run(folder, episodes, seed, imports=imports)
+        if film is not None:
+            record(folder, folder / film, format=video, seed=seed, imports=imports)
+        if onnx:
+            export_onnx(folder, folder / ONNX_FILE, imports=imports)
+        results = results_record(config, evaluation, seed, digest(model.read_bytes()))
         (folder / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         text = model_card(config, results, q_network.sizes[0], film, onnx)
         (folder / README_FILE).write_text(text, encoding="utf-8")

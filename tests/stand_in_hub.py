@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
                 return method(self, hub, content, known, **match.groupdict())
         return self.answer(404, {"error": f"no such route: {path}"})
 
-    do_GET = do_HEAD = do_POST = do_PUT = handle_any  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = handle_any
 
     def create(self, hub, content, known):
         asked = json.loads(content)
