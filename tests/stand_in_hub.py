@@ -27,7 +27,7 @@ class Repository:
 
     def commit(self, files):
         before = self.commits.get(self.newest, {})
-        oid = hashlib.sha1(f"{len(self.commits)}{sorted(files)}".encode()).hexdigest()
+        oid = hashlib.sha1(f"{self.newest}{sorted(files.items())}".encode()).hexdigest()
         self.commits[oid] = before | files
         return oid
 
