@@ -91,7 +91,7 @@ def test_a_model_goes_up_and_comes_back(run, hub, capsys):
     assert actions.dtype == np.int64
     assert [model.act(row) for row in obs] == actions.tolist()
     assert actions.tolist() == model.q_net(torch.from_numpy(obs).float()).argmax(1).tolist()
-    assert "iframe" in replay(model).html
+    assert replay(model).html == replay(ID).html == replay(run).html
     for wrong in (obs[:, :7], obs[None], 3.0):
         with pytest.raises(ValueError, match=r"obs must be numbers of shape \[8\] or \[N, 8\], got \["):
             model.act(wrong)
