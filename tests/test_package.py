@@ -33,7 +33,7 @@ ORDER = [
     ("learner", "dqn agent"),
     ("evaluation", "evaluation statistics scores episodes candidates judge"),
     ("storage", "reading files hub card tables checkpoint model_file model saved_run run_directory seeds_directory"),
-    ("viewing", "flight trace page report_page model_card notebook video"),
+    ("viewing", "flight trace page report_page model_card notebook video human"),
     ("training", "process clock result progress needs run_state trainer worker pool multi_seed"),
     ("", "sb3 train evaluate report export record play card push verify warmup cli __main__"),
 ]
