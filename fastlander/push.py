@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from fastlander.storage.card import README_FILE, REPO_ID, find_card, other_files, read_card
+from fastlander.storage.card import CARD_FILES, README_FILE, REPO_ID, find_card, other_files, read_card
 from fastlander.storage.hub import check_repo_id, upload
 from fastlander.terminal import exit_status, print_lines
 from fastlander.validation import check, check_path
@@ -17,7 +17,8 @@ def push(directory: str | Path, repo_id: str, *, private: bool = False) -> str:
     """Upload a folder that `fastlander card` wrote to the Hugging Face hub; the model's address.
 
     The repository is made if it is not there. The files are one commit in it; what was there before stays in its
-    history. Only the files that `card` writes are uploaded. The folder is not changed.
+    history. Only the files that `card` writes are uploaded, and those of them that the folder does not have, such as a
+    video, are removed from the repository. The folder is not changed.
 
     Args:
         directory: the folder, or the run directory that has it as `card`.
@@ -32,7 +33,7 @@ def push(directory: str | Path, repo_id: str, *, private: bool = False) -> str:
     repo_id = check_repo_id(repo_id)
     files = read_card(find_card(check_path("directory", directory)))
     files[README_FILE] = files[README_FILE].replace(REPO_ID.encode(), repo_id.encode())
-    return upload(repo_id, files, private=check("private", bool, private))
+    return upload(repo_id, files, CARD_FILES, private=check("private", bool, private))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

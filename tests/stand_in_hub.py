@@ -28,7 +28,8 @@ class Repository:
     def commit(self, files):
         before = self.commits.get(self.newest, {})
         oid = hashlib.sha1(f"{self.newest}{sorted(files.items())}".encode()).hexdigest()
-        self.commits[oid] = before | files
+        after = before | files
+        self.commits[oid] = {name: content for name, content in after.items() if content is not None}
         return oid
 
 
@@ -151,6 +152,8 @@ class Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = base64.b64decode(value["content"])
             elif entry["key"] == "lfsFile":
                 files[value["path"]] = hub.large[value["oid"]]
+            elif entry["key"] == "deletedFile":
+                files[value["path"]] = None
         oid = hub.put(repo_id, files)
         self.answer(200, {"success": True, "commitOid": oid, "commitUrl": f"{hub.endpoint}/{repo_id}/commit/{oid}"})
 
@@ -159,7 +162,8 @@ class Handler(BaseHTTPRequestHandler):
         if repository is None or (repository.private and not known):
             return self.missing("RepoNotFound")
         record = {"id": repo_id, "modelId": repo_id, "sha": repository.newest, "private": repository.private}
-        return self.answer(200, {**record, "tags": [], "siblings": []})
+        names = repository.commits.get(repository.newest, {})
+        return self.answer(200, {**record, "tags": [], "siblings": [{"rfilename": name} for name in names]})
 
     def resolve(self, hub, content, known, repo_id, revision, name):
         repository = hub.repositories.get(repo_id)

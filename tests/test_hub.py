@@ -135,6 +135,16 @@ def test_a_second_upload_is_a_second_commit(run, hub, capsys):
     assert sorted(second) == CARD
 
 
+def test_a_video_of_an_earlier_upload_is_removed_and_what_is_not_ours_stays(run, hub):
+    push(run, ID)
+    hub.put(ID, {"LICENSE": b"free", "replay.mp4": b"another policy"})
+    shutil.copytree(run / "card", "card")
+    os.remove("card/replay.gif")
+    push("card", ID)
+    names = {"LICENSE", *CARD} - {"replay.gif"}
+    assert hub.files(ID).keys() == names
+
+
 def test_private_is_private(run, hub, capsys, monkeypatch):
     push(run, ID, private=True)
     assert hub.repositories[ID].private
@@ -237,6 +247,15 @@ def test_without_a_network_what_was_fetched_before_serves(run, hub, capsys, monk
     assert "could not be uploaded to http://127.0.0.1:9 (" in lines_of(capsys, 1, "push", str(run), "--repo-id", ID)
     with pytest.raises(RuntimeError, match="could not be fetched"):
         fastlander.load("somebody/other")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_a_hub_that_fails_halfway_gets_one_line(run, hub, capsys, name, method):
+    push(run, ID)
+    hub.failing[f"{method} .*/resolve/.*{name}"] = 403
+    line = f"somebody/lander/{name} could not be fetched from {hub.endpoint} ("
+    assert line in lines_of(capsys, 1, "evaluate", ID)
 
 
 def test_a_newer_commit_is_taken_and_an_older_one_stays(run, hub):

@@ -7,7 +7,7 @@ fetched, a safetensors file and a JSON file, of a size that is checked first, an
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -132,9 +132,11 @@ def _fetch(found: HubId, name: str, most: int) -> tuple[Path | None, str]:
         raise _not_there(found, f"the hub has no revision {shown(found.revision)} of it") from None
     except hub.errors.RepositoryNotFoundError:
         raise _not_there(found, "the hub has no such model, or it is private and you are not logged in") from None
-    except hub.errors.EntryNotFoundError:
-        return None, found.revision or "main"
     except Exception as error:
+        if isinstance(error, hub.errors.EntryNotFoundError) and not isinstance(
+            error, hub.errors.LocalEntryNotFoundError
+        ):
+            return None, found.revision or "main"
         raise HubFailed(f"{found.repo_id}/{name} could not be fetched from {api.endpoint} ({_reason(error)})") from None
     return _found(path)
 
@@ -161,12 +163,14 @@ def _not_there(found: HubId, why: str) -> InputError:
     )
 
 
-def upload(repo_id: str, files: Mapping[str, bytes], *, private: bool = False) -> str:
+def upload(repo_id: str, files: Mapping[str, bytes], owned: Collection[str], *, private: bool = False) -> str:
     """Make a repository if there is none of this id, and put files in it, in one commit; its address.
 
     Args:
         repo_id: owner/name.
         files: content by name. A "README.md" has the metadata of a model card.
+        owned: names of all files that an upload may have. Those that `files` does not have are removed, so that no
+            video of another policy stays.
         private: a repository that is made, or is there, is private.
 
     Raises:
@@ -182,14 +186,17 @@ def upload(repo_id: str, files: Mapping[str, bytes], *, private: bool = False) -
     api = hub.HfApi(library_name="fastlander", library_version=__version__)
     if not (api.token or hub.get_token()):
         raise InputError("push needs you to be logged in: `hf auth login`, or a token in HF_TOKEN")
-    operations = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()]
+    operations = [hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=files[name]) for name in files]
     try:
         with _quiet(hub):
             url = api.create_repo(repo_id, private=private or None, exist_ok=True)
-            if private and not api.repo_info(repo_id).private:
+            info = api.repo_info(repo_id)
+            if private and not info.private:
                 raise InputError(
                     f"repo_id must be of a private repository with --private, got {repo_id!r}: it is public"
                 )
+            there = {file.rfilename for file in info.siblings or ()}
+            operations += [hub.CommitOperationDelete(name) for name in sorted(there & set(owned) - files.keys())]
             api.create_commit(repo_id, operations, commit_message=f"Upload a model by fastlander {__version__}")
     except InputError:
         raise
