@@ -22,10 +22,12 @@ _HOME = {
     "DQN": "learner.dqn",
     "LunarLanderEnv": "lander.env",
     "LunarLanderVectorEnv": "lander.vector_env",
+    "Model": "storage.model",
     "QNetwork": "learner.q_network",
     "ReplayBuffer": "experience.replay_buffer",
     "Result": "training.result",
     "Trainer": "training.trainer",
+    "load": "storage.model",
     "make_vec_env": "environments",
     "replay": "viewing.notebook",
     "show": "viewing.notebook",
@@ -37,11 +39,13 @@ __all__ = [
     "Config",
     "LunarLanderEnv",
     "LunarLanderVectorEnv",
+    "Model",
     "QNetwork",
     "ReplayBuffer",
     "Result",
     "Trainer",
     "__version__",
+    "load",
     "make_vec_env",
     "replay",
     "show",
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from fastlander.learner.agent import Agent
     from fastlander.learner.dqn import DQN
     from fastlander.learner.q_network import QNetwork
+    from fastlander.storage.model import Model, load
     from fastlander.training.result import Result
     from fastlander.training.trainer import Trainer
     from fastlander.viewing.notebook import replay, show

@@ -16,6 +16,8 @@ from fastlander.validation import InputError, allowed, shown
 
 Directory = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
 """The argument of a command that reads a run: its directory."""
+OptionalDirectory = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+"""The same where the command can do without."""
 Imports = Annotated[
     tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="import", metavar="MODULE", help_behavior_hint="")
 ]

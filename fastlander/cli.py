@@ -13,6 +13,8 @@ COMMANDS = {
     "evaluate": "play greedy episodes with the policy of a run",
     "report": "write the page of a run, report.html",
     "export": "write the policy of a run as ONNX",
+    "card": "write a folder for a model hub: model card, policy, video",
+    "push": "upload such a folder to the hub",
     "record": "write greedy episodes of a run as GIF, MP4 or frames",
     "play": "watch greedy episodes of a run in a window",
     "verify": "compare the native lander with Gymnasium's on this machine",

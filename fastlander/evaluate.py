@@ -31,7 +31,7 @@ def evaluate_run(
     """Play greedy episodes with the policy of a run: (env id, evaluation).
 
     Args:
-        directory: run directory, with a model.safetensors.
+        directory: run directory, with a model.safetensors, or a model on a hub.
         episodes: number of episodes.
         seed: of the episodes.
         backend: what steps the environments, as in `make_vec_env`. None is the backend of the run.
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         """Play greedy episodes with the policy of a finished run and print their statistics.
 
         Args:
-            directory: Run directory, with a model.safetensors.
+            directory: Run directory, with a model.safetensors, or a model on a hub (owner/name).
             episodes: Number of episodes.
             seed: Seed of the episodes.
             backend: native (our lander), sync (Gymnasium's) or async (a process each). None is the backend of the run.

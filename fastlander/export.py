@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastlander.storage.files import ONNX_FILE, check_new, write_output
+from fastlander.storage.hub import output_directory
 from fastlander.terminal import FAILED, exit_status, print_lines
 from fastlander.validation import InputError, check_path
 
@@ -32,8 +33,8 @@ def export_onnx(directory: str | Path, output: str | Path | None = None, *, impo
     The file's path is returned. Before anything is written, onnxruntime and torch are compared on random observations.
 
     Args:
-        directory: run directory, with a model.safetensors.
-        output: new file to make. None is `model.onnx` in `directory`.
+        directory: run directory, with a model.safetensors, or a model on a hub.
+        output: new file to make. None is `model.onnx` in `directory`, or here for a model on a hub.
         imports: modules that may be imported, where the run's environment is "module:id". They are imported.
 
     Raises:
@@ -45,12 +46,10 @@ def export_onnx(directory: str | Path, output: str | Path | None = None, *, impo
 
     directory = check_path("directory", directory)
     q_network, config = load_model(directory, imports)
-    path = check_new(directory / ONNX_FILE if output is None else check_path("output", output))
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401 (torch.onnx needs it)
-    except ImportError:
-        raise InputError("export needs three packages more: pip install 'fastlander[onnx]'") from None
+    default = output_directory(directory) / ONNX_FILE
+    path = check_new(default if output is None else check_path("output", output))
+    check_packages()
+    import onnxruntime
     import torch
 
     plain = q_network[:]  # a torch.nn.Sequential: torch's exporter takes only modules that it knows
@@ -67,6 +66,16 @@ def export_onnx(directory: str | Path, output: str | Path | None = None, *, impo
         raise ValuesDiffer(f"onnxruntime's values differ from torch's by {worst:.1e} of the largest")
     write_output(path, content)
     return path
+
+
+def check_packages() -> None:
+    """ValueError if the packages that write and check ONNX are not installed."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401 (torch.onnx needs it)
+    except ImportError:
+        raise InputError("ONNX needs three packages more: pip install 'fastlander[onnx]'") from None
 
 
 def _converted(plain: "torch.nn.Sequential", obs: "torch.Tensor", metadata: dict[str, str]) -> bytes:
@@ -105,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         """Write the policy of a finished run as ONNX, checked with onnxruntime (needs the extra fastlander[onnx]).
 
         Args:
-            directory: Run directory, with a model.safetensors.
+            directory: Run directory, with a model.safetensors, or a model on a hub (owner/name).
             output: New file to make. None is model.onnx in the run directory.
             imports: Python module that the run's environment may import, and so run. May be given several times.
         """

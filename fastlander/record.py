@@ -9,6 +9,7 @@ import numpy as np
 
 from fastlander.memory import check_memory
 from fastlander.storage.files import check_new, replacing, writing_output
+from fastlander.storage.hub import output_directory
 from fastlander.streams import BYTES_PER_SEED
 from fastlander.terminal import exit_status, print_lines
 from fastlander.validation import Count, Seed, check, check_path
@@ -31,9 +32,9 @@ def record(
     """Write pictures of greedy episodes of a run: (path of the file or directory, return of each episode).
 
     Args:
-        directory: run directory, with a model.safetensors.
+        directory: run directory, with a model.safetensors, or a model on a hub.
         output: new file to make, a new directory for frames. None is `flight.gif`, `flight.mp4` or `frames` in
-            `directory`.
+            `directory`, or here for a model on a hub.
         format: gif, mp4 (needs imageio-ffmpeg) or frames (PNG files).
         episodes: number of episodes, one after the other.
         seed: of the episodes. With the same seed `fastlander.evaluate` plays the same ones.
@@ -55,7 +56,7 @@ def record(
 
     flight = Flight(directory, episodes, seed, "rgb_array", imports)
     name = "frames" if format == "frames" else f"flight.{format}"
-    path = check_new(directory / name if output is None else check_path("output", output))
+    path = check_new(output_directory(directory) / name if output is None else check_path("output", output))
     write = {"gif": write_gif, "mp4": write_mp4, "frames": write_frames}[format]
     with writing_output(path), replacing(path) as temporary:
         write(temporary, _with_bar(flight.frames(), progress), flight.frames_per_second)
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         """Record greedy episodes of a finished run, on the lander or environment that they were judged on.
 
         Args:
-            directory: Run directory, with a model.safetensors.
+            directory: Run directory, with a model.safetensors, or a model on a hub (owner/name).
             output: New file, or directory for frames. None is flight.gif, flight.mp4 or frames in the run directory.
             format: gif, mp4 (needs the extra fastlander[video]) or frames (a PNG file each).
             episodes: Number of episodes, one after the other.

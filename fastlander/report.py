@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastlander.storage.files import REPORT_FILE, check_new, write_output
+from fastlander.storage.hub import hub_id
 from fastlander.terminal import exit_status, print_lines
-from fastlander.validation import check_path
+from fastlander.validation import InputError, check_path
 
 PROG = "fastlander report"
 
@@ -26,6 +27,10 @@ def write_report(directory: str | Path, output: str | Path | None = None, *, imp
     from fastlander.viewing.report_page import report_page  # here, so that --help does not wait for torch and numba
 
     directory = check_path("directory", directory)
+    if hub_id(directory) is not None:
+        raise InputError(
+            f"directory must be a run directory, as a model on a hub has no tables, got {str(directory)!r}"
+        )
     path = directory / REPORT_FILE if output is None else check_new(check_path("output", output))
     write_output(path, report_page(directory, imports).encode())
     return path

@@ -107,17 +107,19 @@ def break_off(config: Config) -> None:
 def commands(k: int, name: str) -> dict[str, list[str]]:
     """The arguments of each command for mutation number `k`, of the file `name`. A run's directory is "run".
 
-    record and export take longest. They read nothing but the model, so they see one in six mutations of other files.
+    record, export and card take longest. They read nothing but the model, so they see one in six mutations of other
+    files.
     """
     all_commands = {
         "evaluate": ["evaluate", "run", "--episodes", "3"],
         "report": ["report", "run"],
         "record": ["record", "run"],
         "export": ["export", "run"],
+        "card": ["card", "run", "--episodes", "10", "--video", "none", "--no-onnx"],
         "resume": ["train", "--resume", "run", "--no-progress"],
     }
     if "model" not in name and k % 6:
-        del all_commands["record"], all_commands["export"]
+        del all_commands["record"], all_commands["export"], all_commands["card"]
     if importlib.util.find_spec("onnxscript") is None:
         all_commands.pop("export", None)
     return all_commands
@@ -146,6 +148,7 @@ def digest(command: str, run: pathlib.Path) -> str:
     """A digest of what a command left in the run directory, but for the times in it."""
     files = {
         "evaluate": [], "report": ["report.html"], "record": ["flight.gif"], "export": ["model.onnx"],
+        "card": ["card/README.md", "card/model.safetensors", "card/config.json", "card/results.json"],
         "resume": ["model.safetensors", "episodes.csv", "evaluations.csv"],
     }[command]  # fmt: skip
     found = hashlib.sha256()

@@ -9,12 +9,13 @@ import gymnasium as gym
 import pytest
 import torch
 
-from fastlander import Config, QNetwork, Trainer, cli, make_vec_env, replay
+from fastlander import Config, QNetwork, Trainer, cli, load, make_vec_env, replay
+from fastlander.card import write_card
 from fastlander.evaluate import evaluate_run
 from fastlander.export import export_onnx
 from fastlander.record import record
 from fastlander.report import write_report
-from fastlander.storage.model_file import load_model, save_model
+from fastlander.storage.model_file import save_model
 
 MODULE = '''
 """A module that a run may need. Importing it is seen in `sys.modules`."""
@@ -42,6 +43,7 @@ COMMANDS = {
     "play": ["play", "run", "--episodes", "1"],
     "report": ["report", "run"],
     "export": ["export", "run"],
+    "card": ["card", "run", "--episodes", "10", "--video", "none", "--no-onnx"],
     "resume": ["train", "--resume", "run", "--no-progress"],
 }
 FUNCTIONS = {
@@ -50,7 +52,8 @@ FUNCTIONS = {
     "report": lambda **consent: write_report("run", **consent),
     "export": lambda **consent: export_onnx("run", **consent),
     "resume": lambda **consent: Trainer.resume("run", progress=False, **consent).run(),
-    "load": lambda **consent: load_model("run", **consent),
+    "card": lambda **consent: write_card("run", episodes=10, video="none", onnx=False, **consent),
+    "load": lambda **consent: load("run", **consent),
 }
 
 

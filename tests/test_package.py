@@ -36,10 +36,11 @@ ORDER = [
     ("learner.fused", "matmul plan passes choose policy update learner lecture_update agent_learner"),
     ("learner", "dqn agent"),
     ("evaluation", "evaluation statistics scores episodes candidates judge"),
-    ("storage", "reading files tables checkpoint model_file saved_run run_directory seeds_directory"),
-    ("viewing", "flight trace page report_page notebook video"),
+    ("storage", "reading files hub card tables checkpoint model_file model saved_run run_directory seeds_directory"),
+    ("viewing", "flight trace page report_page model_card notebook video human"),
     ("training", "process clock result progress needs run_state trainer worker pool multi_seed"),
-    ("", "signatures sb3 train evaluate report export record play verify warmup cli __main__"),
+    ("", "signatures sb3 train evaluate report export record play card push verify warmup cli __main__"),
+    ("kernels", "ship"),
 ]
 MODULES = [f"{folder}.{name}".strip(".") for folder, names in ORDER for name in names.split()]
 

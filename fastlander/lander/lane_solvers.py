@@ -17,8 +17,8 @@ FREE, LIMITED, LEGS = 0, 1, 2
 """Kinds of steps, by what the solver must handle: neither limits nor contacts, joints at limits, limits and contacts of
 legs. They are places in a table of addresses too, of the solvers for 16 landers."""
 FREE32, LIMITED32, NUM_LANE_SOLVERS = 3, 4, 5
-"""The places of solvers for 32 landers. Two vectors of sixteen hide each other's waiting if there are registers enough for
-both, as AVX-512 has. Without it, 32 landers take a third longer than 16 and 16."""
+"""The places of solvers for 32 landers. Two vectors of sixteen hide each other's waiting if there are registers enough
+for both, as AVX-512 has. Without it, 32 landers take a third longer than 16 and 16."""
 IN_PAIRS = has_avx512()
 """Whether vectors are solved in pairs where there are many landers."""
 

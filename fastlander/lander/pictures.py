@@ -69,8 +69,10 @@ class Window:
         self._screen: pygame.Surface | None = None
         self._clock: pygame.time.Clock | None = None
 
-    def show(self, frames: list[np.ndarray]) -> None:
+    def show(self, frames: list[np.ndarray], title: str | None = None) -> None:
         """Show the pictures, uint8[height, width, 3] each, and wait until the next one is due.
+
+        title: of the window from now on. None leaves it as it is.
 
         Raises:
             ValueError: there is no screen.
@@ -89,6 +91,8 @@ class Window:
             except pygame.error as error:
                 raise InputError(f"render_mode 'human' needs a screen, got none ({quoted(error)})") from None
             self._clock = pygame.time.Clock()
+        if title is not None:
+            pygame.display.set_caption(title)
         for k, frame in enumerate(frames):
             picture = pygame.surfarray.make_surface(frame.transpose(1, 0, 2))
             place = k % columns * size[0], k // columns * size[1]

@@ -14,13 +14,12 @@ from fastlander.config import Config
 from fastlander.environments import allow_imports, space_sizes
 from fastlander.learner.q_network import QNetwork
 from fastlander.storage.files import CONFIG_FILE, MODEL_FILE, reason, write_atomically
-from fastlander.storage.reading import opened, parse_json, read_file
+from fastlander.storage.hub import model_files
+from fastlander.storage.reading import LARGEST_MODEL, LARGEST_SETTINGS, opened, parse_json, read_file
 from fastlander.validation import InputError, quoted, shown
 from fastlander.version import __version__
 
-LARGEST_MODEL = 2 * 10**9  # bytes
 LARGEST_HEADER = 10**6  # bytes
-LARGEST_SETTINGS = 10**6  # bytes of config.json
 DIGEST = "sha256"
 """Key of the checksum in the metadata. Files of earlier versions have none."""
 
@@ -64,22 +63,24 @@ def _digest(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
 
 
 def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple[QNetwork, Config]:
-    """The network in the model file of a run directory, and the settings of its run.
+    """The network in the model file of a run directory or on a hub, and the settings of its run.
 
     The settings `WITHOUT_EFFECT` on the result have their defaults, as the file does not hold them. Files of earlier
     versions do.
 
     Args:
-        directory: of the run.
+        directory: of the run, or a model on a hub, as `hub.hub_id` reads it.
         imports: modules that may be imported for the run's environment, as `allow_imports` says. They are imported.
 
     Raises:
+        HubFailed: the hub cannot be reached.
         ValueError: there is no model file, not one that this package wrote, one of another run than the config.json
             beside it, or one whose network does not fit the environment of its run; or the environment needs a module
             that is not in `imports`.
     """
-    path = Path(directory) / MODEL_FILE
-    metadata, tensors = _read(path, directory)
+    files = model_files(directory)
+    path = files.name / MODEL_FILE
+    metadata, tensors = _read(files.model, path, directory)
     if "config" not in metadata:
         raise InputError(f"{path} must be a model saved by fastlander, got one without its settings")
     try:
@@ -94,7 +95,7 @@ def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple[QNet
         raise InputError(f"{path} must be as it was written, got one that was altered: its checksum is another")
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise InputError(f"{path} must have weights that are finite numbers, got others")
-    _check_run(path, config)
+    _check_run(path, files.config, config)
     allow_imports(config.env_id, imports, path)
     wanted = space_sizes(config.env_id)
     if (sizes[0], sizes[-1]) != wanted:
@@ -111,10 +112,13 @@ _METADATA = {"config", "env_id", "fastlander_version", DIGEST, "format"}
 """Keys that the metadata may have. Other programs add the last one when they write such a file again."""
 
 
-def _read(path: Path, directory: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    """The metadata and the tensors of a model file. ValueError if it cannot be read or is none."""
+def _read(file_path: Path, path: Path, directory: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """The metadata and the tensors of a model file. ValueError, which names it `path`, if it cannot be read or is none.
+
+    file_path: where it is.
+    """
     try:
-        with opened(path, LARGEST_MODEL) as (file, size):
+        with opened(file_path, LARGEST_MODEL) as (file, size):
             start = file.read(8)
             length = int.from_bytes(start, "little")
             if len(start) < 8 or length > min(LARGEST_HEADER, size - 8):
@@ -134,15 +138,18 @@ def _read(path: Path, directory: str | Path) -> tuple[dict[str, str], dict[str, 
         raise InputError(f"{path} must be a safetensors file, got one that cannot be read ({quoted(error)})") from None
 
 
-def _check_run(path: Path, config: Config) -> None:
+def _check_run(path: Path, beside_path: Path | None, config: Config) -> None:
     """ValueError if the config.json beside a model file is of another run. One that is missing or damaged says nothing.
 
     Args:
         path: of the model file.
+        beside_path: of the config.json.
         config: in the model file.
     """
+    if beside_path is None:
+        return
     try:
-        beside = Config.from_json(read_file(path.with_name(CONFIG_FILE), LARGEST_SETTINGS).decode())
+        beside = Config.from_json(read_file(beside_path, LARGEST_SETTINGS).decode())
     except (OSError, ValueError):
         return
     found = difference(beside.result_settings(), config.result_settings())

@@ -21,6 +21,8 @@ import numpy as np
 from fastlander.validation import quoted
 
 MEGABYTE = 10**6
+LARGEST_MODEL = 2 * 10**9  # bytes of a model file
+LARGEST_SETTINGS = 10**6  # bytes of config.json
 DEEPEST_JSON = 20  # lists and objects within each other
 # On a system without them (Windows) these flags are 0. Without O_NONBLOCK a named pipe would be waited for.
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

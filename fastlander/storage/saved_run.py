@@ -11,8 +11,8 @@ from fastlander.config import Config
 from fastlander.environments import allow_imports
 from fastlander.storage.checkpoint import checkpoints, load_checkpoint
 from fastlander.storage.files import CHECKPOINT_DIRECTORY, CONFIG_FILE, METRICS_FILE, SETTINGS_FILE, reason
-from fastlander.storage.model_file import LARGEST_SETTINGS, difference
-from fastlander.storage.reading import parse_json, read_file
+from fastlander.storage.model_file import difference
+from fastlander.storage.reading import LARGEST_SETTINGS, parse_json, read_file
 from fastlander.storage.tables import LARGEST_TABLE, MetricsRow, table
 from fastlander.validation import InputError, quoted, shown
 from fastlander.version import __version__
