@@ -1,5 +1,6 @@
 """Parsing for every command, by tyro. A wrong argument is an InputError of one line."""
 
+import ast
 import contextlib
 import functools
 import io
@@ -11,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from fastlander.validation import InputError, allowed, shown
+from fastlander.validation import InputError, allowed, check, shown
 
 Directory = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
 """The argument of a command that reads a run: its directory."""
@@ -46,13 +48,51 @@ def parse(
     try:
         with contextlib.redirect_stderr(box):
             if isinstance(target, type):
-                return tyro.cli(target, args=args, prog=prog, **options)
-            call = tyro.cli(read, args=args, prog=prog, **options)
+                return tyro.cli(target, args=args, prog=prog, registry=_REGISTRY, **options)
+            call = tyro.cli(read, args=args, prog=prog, registry=_REGISTRY, **options)
     except SystemExit as stop:
         if not stop.code:
             raise
         raise _refusal(stop) or InputError(_one_line(box.getvalue(), args, hints)) from None
     return call()
+
+
+_REGISTRY = ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _keywords(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Mapping[str, Any]] | None:
+    """A mapping of names to plain values is written as KEY=VALUE, any number of times, with Python literals."""
+    if typing.get_origin(info.type) is not Mapping:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="KEY=VALUE",
+        instance_from_str=parse_keywords,
+        is_instance=lambda value: isinstance(value, Mapping),
+        str_from_instance=lambda value: [f"{name}={inner!r}" for name, inner in value.items()],
+    )
+
+
+def parse_keywords(texts: Sequence[str]) -> Mapping[str, Any]:
+    """Settings of an environment from texts such as "gravity=-3.7", whose values are Python literals.
+
+    Raises:
+        ValueError: a text is no such setting, or names one a second time.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, equals, literal = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"env_kwargs must be key=value, such as gravity=-3.7, got {shown(text)}")
+        if name in settings:
+            raise InputError(f"env_kwargs must have each key once, got {name!r} twice")
+        try:
+            settings[name] = ast.literal_eval(literal)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            got = f"""{shown(literal)} (text has quotes of its own, as in {name}="'text'")"""
+            raise InputError(f"env_kwargs must have a Python literal after {name}=, got {got}") from None
+    return check("env_kwargs", Mapping[str, Any], settings)
 
 
 def _refusal(stop: BaseException) -> InputError | None:
@@ -79,7 +119,7 @@ def _one_line(box: str, args: list[str], hints: Mapping[str, Any]) -> str:
     hint = hints.get(flag[0][2:].replace("-", "_")) if flag else None
     if hint is None:
         return message
-    several = typing.get_origin(hint) is tuple
+    several = typing.get_origin(hint) in (tuple, Mapping)
     return f"{flag[0]} must be {allowed(hint)}, got {_given(flag[0], args, several)}"
 
 

@@ -39,6 +39,8 @@ class Result:
     """Greedy episodes of the policy that was kept, if it was judged."""
     output_dir: Path
     """The run directory."""
+    config: Config
+    """The settings of the run."""
     signal: int = signal.SIGINT
     """If the run was interrupted: by which signal, SIGINT (Ctrl-C) or SIGTERM."""
 
@@ -93,7 +95,7 @@ def read_result(config: Config, solved: bool, timesteps: int, updates: int, seco
     if (directory / EVALUATIONS_FILE).exists():
         judgements, kept = read_judgements(directory / EVALUATIONS_FILE)
         evaluation = judgements[kept].evaluation
-    with contextlib.closing(make_vec_env(config.env_id, 1, backend=config.backend)) as env:
+    with contextlib.closing(make_vec_env(config.env_id, 1, backend=config.backend, **config.env_kwargs)) as env:
         spaces = Spaces(env.single_observation_space, env.single_action_space)
     scores, playtimes = episodes["score"].tolist(), episodes["playtime"].astype(int).tolist()
     epsilon = epsilon_at(config, timesteps, len(scores))
@@ -108,4 +110,5 @@ def read_result(config: Config, solved: bool, timesteps: int, updates: int, seco
         steps_per_second=0.0,
         evaluation=evaluation,
         output_dir=directory,
+        config=config,
     )

@@ -115,7 +115,9 @@ class Trainer:
         with contextlib.ExitStack() as stack:
             stack.enter_context(one_torch_thread())
             limit = training_limit(config)
-            env = make_vec_env(config.env_id, config.num_envs, backend=config.backend, max_episode_steps=limit)
+            env = make_vec_env(
+                config.env_id, config.num_envs, backend=config.backend, max_episode_steps=limit, **config.env_kwargs
+            )
             stack.enter_context(contextlib.closing(env))
             check_run_fits(config, env.single_observation_space.shape[0], int(env.single_action_space.n))
             run = Run(config, env, self._make_dqn, processors)
@@ -221,6 +223,7 @@ def finish(
         steps_per_second=steps_per_second,
         evaluation=run.judge.best,
         output_dir=directory.path,
+        config=run.config,
         signal=getattr(interrupted, "signal", signal.SIGINT),
     )
 
