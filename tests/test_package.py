@@ -32,7 +32,7 @@ ORDER = [
     ("learner.fused", "matmul plan passes choose policy update learner lecture_update agent_learner"),
     ("learner", "dqn agent"),
     ("evaluation", "evaluation statistics scores episodes candidates judge"),
-    ("storage", "reading files tables checkpoint model_file saved_run run_directory seeds_directory"),
+    ("storage", "reading files settings_file tables checkpoint model_file saved_run run_directory seeds_directory"),
     ("viewing", "flight trace page report_page notebook video"),
     ("training", "process clock result progress needs run_state trainer worker pool multi_seed"),
     ("", "sb3 train evaluate report export record play verify warmup cli __main__"),
