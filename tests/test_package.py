@@ -34,7 +34,7 @@ ORDER = [
     ("evaluation", "evaluation statistics scores episodes candidates judge"),
     ("storage", "reading files settings_file tables checkpoint model_file saved_run run_directory seeds_directory"),
     ("viewing", "flight trace page report_page notebook video"),
-    ("training", "process clock result progress needs run_state trainer worker pool multi_seed"),
+    ("training", "process clock result progress needs run_state run_progress trainer worker pool multi_seed"),
     ("", "sb3 train evaluate report export record play verify warmup cli __main__"),
 ]
 MODULES = [f"{folder}.{name}".strip(".") for folder, names in ORDER for name in names.split()]

@@ -26,7 +26,7 @@ class Result:
     solved: bool
     """Whether the run ended by being solved (`Config.solved_by`), or the policy chosen at its end is good enough."""
     interrupted: bool
-    """Whether Ctrl-C or SIGTERM came before the run had ended."""
+    """Whether Ctrl-C, SIGTERM or a loop over `Trainer.run_steps` that was left ended the run."""
     timesteps: int
     """Training steps, over all environments."""
     updates: int
