@@ -167,8 +167,9 @@ class Trainer:
             if interrupted is None:
                 interrupted = stack.enter_context(interrupts())
             progress, solved = Progress(run, directory.path), run.solved
+            training = iter(()) if solved is not None else train(run, directory, progress)
             try:
-                for solved in train(run, directory, progress) if solved is None else ():
+                for solved in training:
                     if solved is not None or interrupted.is_set():
                         break
                     yield progress

@@ -69,7 +69,7 @@ def test_the_config_of_a_run_goes_to_another_directory(in_tmp):
         ("a.toml", "num_envs = 0", "a.toml must have settings that Config takes, got others (num_envs must be an int"),
         ("a.toml", "num_envs = 'None'", "a.toml must have settings that Config takes, got others (num_envs must be an"),
         ("a.toml", "seed = 2020-01-01", "a.toml must have settings that Config takes, got others (seed must be an int"),
-        ("a.toml", "env_kwargs = 3", "a.toml must have settings that Config takes, got others (env_kwargs must be nam"),
+        ("a.toml", "env_kwargs = 3", "a.toml must have settings that Config takes, got others (env_kwargs must be"),
         ("a.toml", "batch_size = 40000", "a.toml must have settings that Config takes, got others (batch_size must be"),
         ("a.toml", "num_envs", "config must be a file of settings, got 'a.toml' (Expected '=' after a key"),
         ("a.toml", b"\xff\xfe", "config must be a file of settings, got 'a.toml' (it is no text in UTF-8)"),
