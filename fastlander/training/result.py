@@ -4,6 +4,7 @@ import contextlib
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastlander.config import Config
 from fastlander.environments import make_vec_env, module_of
@@ -35,8 +36,11 @@ class Result:
     """Wall clock of training and judging, without imports."""
     steps_per_second: float
     """Training steps per second, updates included and judging not; of the part after the last resume. 0 is unknown."""
-    evaluation: Evaluation | None
-    """Greedy episodes of the policy that was kept, if it was judged."""
+    evaluation: Evaluation | Any
+    """Greedy episodes of the policy that was kept. None if it was not judged: only a run that was interrupted early.
+
+    The type is `Any` besides, so that type checkers let a program read it that has no such runs.
+    """
     output_dir: Path
     """The run directory."""
     config: Config
