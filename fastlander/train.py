@@ -16,6 +16,11 @@ from fastlander.terminal import FAILED, exit_status, print_lines
 from fastlander.validation import Count, InputError, check, check_path
 
 PROG = "fastlander train"
+SETTINGS_HELP = (
+    "The settings of a run. The defaults are those that solved LunarLander fastest. A timestep is one step of one "
+    "environment. A vector step is a step of all environments together."
+)
+"""Stands above the settings in the help."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Arguments:
     """File of settings on top of the preset's: TOML, or the config.json of a run. Other flags change these."""
     seeds: Count | None = None
     """Agents to train at once, with the seeds from --seed on. Prints statistics over the seeds. None is one agent."""
-    resume: str | None = None
+    resume: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Directory of a run, or of seeds, that stopped early and is to go on. Its settings stay as they are."""
     compact: bool | None = None
     """With --seeds: leave out each seed's report and checkpoints. None does from 50 seeds on."""
@@ -36,7 +41,9 @@ class Arguments:
     """Print nothing but warnings and errors. The exit status tells how it ended."""
     imports: Imports = ()
     """Python module to import first, as it registers the environment or a resumed run's env_id names it. May repeat."""
-    config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
+    config: Annotated[Config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=SETTINGS_HELP)] = field(
+        default_factory=Config
+    )
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
