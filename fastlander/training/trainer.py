@@ -1,9 +1,11 @@
 """`Trainer(config).run()` and `run_steps()`: the loop of DQN, when it stops, and what it leaves behind."""
 
+import atexit
 import contextlib
 import math
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -134,7 +136,7 @@ class Trainer:
         Ctrl-C does: with a checkpoint, from which `Trainer.resume` goes on, and with the best policy so far. `result`
         is then in the trainer. Ctrl-C inside the loop ends the run after the next step, and with it the loop.
 
-        Where the iterator has another name than the `for` gives it, the run ends when it is closed or deleted.
+        An iterator that has a name of its own ends the run when it is closed or deleted, or when the process ends.
         An error in saving is raised by its `close`, and printed where Python itself closes it, as after a `break`:
         `with contextlib.closing(trainer.run_steps()) as steps` raises it.
 
@@ -144,6 +146,13 @@ class Trainer:
         Raises:
             ValueError, RunFailed: as of `run`, at the first step or later.
         """
+        steps = self._run_steps(processors, interrupted, compact)
+        _OPEN.add(steps)
+        return steps
+
+    def _run_steps(
+        self, processors: int | None, interrupted: threading.Event | None, compact: bool
+    ) -> Generator[Progress, None, None]:
         config = self.config
         self.result = None
         if config.tensorboard:
@@ -186,6 +195,18 @@ class Trainer:
                 raise
             self.result = progress.result = finish(run, directory, bool(solved), interrupted, compact)
         yield progress
+
+
+_OPEN: weakref.WeakSet[Generator[Progress, None, None]] = weakref.WeakSet()
+"""The iterators of `Trainer.run_steps`."""
+
+
+@atexit.register
+def _close_open_runs() -> None:
+    """End the runs whose iterators are open, while the modules that save them are still there."""
+    for steps in list(_OPEN):
+        with contextlib.suppress(ValueError):  # One that another thread is in goes on to the end of the process.
+            steps.close()
 
 
 def train(run: Run, directory: RunDirectory, progress: Progress) -> Iterator[bool | None]:

@@ -2,6 +2,8 @@ import contextlib
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 
@@ -142,3 +144,15 @@ def test_a_loop_in_another_thread(in_tmp):
     thread.start()
     thread.join()
     assert trainer.result.timesteps == 600
+
+
+def test_a_run_that_is_open_when_the_process_ends_is_saved(in_tmp):
+    program = (
+        "from fastlander import Config, Trainer\n"
+        f"steps = Trainer(Config(**{SETTINGS!r}, output_dir='run')).run_steps()\n"
+        "for _ in range(200):\n"
+        "    next(steps)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert next(Trainer.resume("run", progress=False).run_steps()).timesteps == 603
