@@ -5,7 +5,8 @@ import json
 import os
 import typing
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from fastlander.validation import Count, InputError, Natural, Range, Seed, StepLimit, check, check_path, quoted, shown
@@ -16,6 +17,13 @@ LANDER_IDS = (LANDER_ID, f"fastlander/{LANDER_ID}", f"fastlander:fastlander/{LAN
 """Every id of that lander. `is_lander` asks for them."""
 TRAINING_LIMIT = 500
 """Steps after which a training episode of the lander is cut, and of environments that have no limit of their own."""
+LANDER_KWARGS = ("gravity", "enable_wind", "wind_power", "turbulence_power")
+"""What `Config.env_kwargs` can set on the lander."""
+OWN_KWARGS = (
+    "id", "env_id", "num_envs", "max_episode_steps", "autoreset_mode", "render_mode", "vectorization_mode",
+    "vector_kwargs", "wrappers", "backend", "disable_env_checker",
+)  # fmt: skip
+"""Arguments of `gymnasium.make` and `make_vec` that a run gives itself, and so `Config.env_kwargs` cannot set."""
 WITHOUT_EFFECT = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
 """Settings that do not change the result of a run. They say where it is written, what it shows, how often it saves."""
 
@@ -36,6 +44,8 @@ class Config:
 
     env_id: str = "LunarLander-v3"
     """Gymnasium id of the environment. Its observations are a flat Box, its actions are Discrete."""
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Settings of the environment itself, such as enable_wind=True gravity=-3.7. Values are Python literals."""
     backend: Backend | None = None
     """native (our lander), sync (Gymnasium's), async (a process each). None is native for LunarLander, else sync."""
     num_envs: Count = 32
@@ -143,6 +153,7 @@ class Config:
         if self.epsilon_end > self.epsilon_start:
             got = f"{self.epsilon_end:g} with epsilon_start {self.epsilon_start:g}"
             raise InputError(f"epsilon_end must be at most epsilon_start, got {got}")
+        self._check_env_kwargs()
         if self.backend == "native" and not self.is_lander:
             raise InputError(f"backend must be sync or async for env_id {self.env_id!r}, got native")
         for name in ("mirror_augmentation", "mirror_acting"):
@@ -151,6 +162,15 @@ class Config:
         if self.mirror_acting and not self.candidates:
             raise InputError("mirror_acting must be off without candidates (as --preset best has them), got True")
 
+    def _check_env_kwargs(self) -> None:
+        own = [name for name in OWN_KWARGS if name in self.env_kwargs]
+        if own:
+            raise InputError(f"env_kwargs must be settings of the environment itself, got {own[0]}, which a run sets")
+        others = [name for name in self.env_kwargs if name not in LANDER_KWARGS]
+        if self.is_lander and others:
+            words = ", ".join(LANDER_KWARGS)
+            raise InputError(f"env_kwargs must be of {words} for {LANDER_ID}, got {shown(others[0])}")
+
     @property
     def is_lander(self) -> bool:
         """Whether the environment is LunarLander with discrete actions, Gymnasium's or this package's."""
@@ -158,7 +178,11 @@ class Config:
 
     @property
     def mirrors(self) -> bool:
-        """Whether updates reflect half of each batch. A `mirror_augmentation` of None means yes for the lander."""
+        """Whether updates reflect half of each batch. A `mirror_augmentation` of None means yes for the lander.
+
+        Wind changes nothing in that: observations do not show it, and it blows left as often as right. Its force at
+        index k is odd in k, and k begins anywhere in a range around 0; 1,100 steps later it is the reverse within 1%.
+        """
         return self.is_lander if self.mirror_augmentation is None else self.mirror_augmentation
 
     @property

@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import multiprocessing
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,8 @@ from fastlander.validation import Count, InputError, StepLimit, check, quoted, s
 BACKENDS = ("native", "sync", "async")
 OWN_MODULE = "fastlander"
 """The module that any file may name in its env_id, as it is imported already."""
+PLACE_MARKS = "/\\:~."
+"""Marks in a text that an environment could take for a file or a module."""
 BYTES_PER_ENV = {"native": 4_000, "sync": 3_000, "async": 5_000_000}
 """Memory that one environment takes, at least: a native lander, CartPole, and a process with CartPole."""
 GRACE = 5  # s, see `_leave_signals_to_parent`
@@ -51,8 +53,10 @@ def make_vec_env(
 
     Raises:
         ValueError: the id or backend is unknown, native is asked for another environment than LunarLander, the
-            observations are no flat Box, the actions are not Discrete, or that many do not fit in memory.
+            environment does not take the settings, the observations are no flat Box, the actions are not Discrete, or
+            that many do not fit in memory.
     """
+    own = dict(env_settings)
     num_envs = check("num_envs", Count, num_envs)
     if backend is not None and backend not in BACKENDS:
         raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {shown(backend)}")
@@ -69,29 +73,50 @@ def make_vec_env(
         # Imported here, because the other backends need none of its kernels, which take long to load.
         from fastlander.lander.vector_env import LunarLanderVectorEnv
 
-        return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)
+        with refusing(env_id, own):
+            return LunarLanderVectorEnv(num_envs, autoreset_mode=autoreset_mode, **env_settings)
     if is_lander(env_id):
         check_box2d(f"backend {backend}")
     is_async = backend == "async"
     made_id = LANDER_ID if is_lander(env_id) else env_id  # this package's ids would give its own single environment
-    try:
-        with signals_blocked() if is_async else contextlib.nullcontext():
-            env = gym.make_vec(
-                made_id,
-                num_envs=num_envs,
-                vectorization_mode=backend,
-                vector_kwargs={"autoreset_mode": autoreset_mode},
-                wrappers=[_leave_signals_to_parent] if is_async else None,
-                **env_settings,
-            )
-    except (gym.error.Error, ImportError) as error:
-        raise _refused(env_id, error) from error
+    with refusing(env_id, own), signals_blocked() if is_async else contextlib.nullcontext():
+        env = gym.make_vec(
+            made_id,
+            num_envs=num_envs,
+            vectorization_mode=backend,
+            vector_kwargs={"autoreset_mode": autoreset_mode},
+            wrappers=[_leave_signals_to_parent] if is_async else None,
+            **env_settings,
+        )
     try:
         check_spaces(env_id, env.single_observation_space, env.single_action_space)
     except InputError:
         env.close()
         raise
     return env
+
+
+@contextlib.contextmanager
+def refusing(env_id: str, env_kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """Around the code that makes an environment: if it cannot be made, a ValueError of one line says why.
+
+    An environment may refuse its own settings with any exception. Without settings, only those of Gymnasium and of
+    imports are taken for a refusal.
+    """
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except (gym.error.Error, ImportError) as error:
+        raise _refused(env_id, error) from error
+    except Exception as error:
+        # The operating system names a file that it refuses. Other errors of it are the machine's.
+        if not env_kwargs or (isinstance(error, OSError) and error.filename is None):
+            raise
+        settings = " ".join(f"{name}={value!r}" for name, value in env_kwargs.items())
+        reason = quoted(error) or type(error).__name__
+        got = f"{quoted(settings)} ({reason})"
+        raise InputError(f"env_kwargs must be settings that {env_id!r} takes, got {got}") from error
 
 
 def check_box2d(what: str) -> None:
@@ -137,23 +162,26 @@ def import_module(name: str) -> None:
     try:
         importlib.import_module(name)
     except ImportError as error:
-        raise InputError(f"a module to import must be installed, got {name!r} ({quoted(error)})") from None
+        hint = "; for a file of your own, PYTHONPATH has to name its folder" if error.name == name else ""
+        raise InputError(f"a module to import must be installed, got {name!r} ({quoted(error)}{hint})") from None
 
 
-def allow_imports(env_id: str, imports: Sequence[str], source: Path) -> None:
+def allow_imports(config: Config, imports: Sequence[str], source: Path) -> None:
     """Import the modules that the user named, if the environment of a file needs no other.
 
     A run directory is data. The module in its "module:id" would run as a program, so it is imported only if the user
-    says so, on the command line or as an argument.
+    says so, on the command line or as an argument. The same holds for texts in its env_kwargs that an environment could
+    take for a module or a file.
 
     Args:
-        env_id: that the file names.
+        config: that the file holds.
         imports: modules that the user named.
         source: the file.
 
     Raises:
         ValueError: the environment needs a module that the user did not name, or one of `imports` cannot be imported.
     """
+    env_id = config.env_id
     module = env_id.rpartition(":")[0]
     if module and not _is_module_name(module):
         raise InputError(f"{source} must have a Python module before the colon of env_id, got {quoted(repr(env_id))}")
@@ -162,25 +190,46 @@ def allow_imports(env_id: str, imports: Sequence[str], source: Path) -> None:
             f"{source} must not make fastlander import a module that was not allowed, got env_id {env_id!r}; if you "
             f"trust {module!r}, which would run, --import {module} allows it (in Python imports=[{module!r}])"
         )
+    places = [text for text in _texts(config.env_kwargs) if any(mark in text for mark in PLACE_MARKS)]
+    if places and not imports:
+        raise InputError(
+            f"{source} must not name a file or a module that was not allowed, got {shown(places[0])} in env_kwargs; if "
+            f"you trust it, --import with the module of the environment allows it ({OWN_MODULE} where Gymnasium has it)"
+        )
     for name in imports:
         import_module(name)
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a plain value, names of dicts too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
 def module_of(env_id: str) -> list[str]:
-    """The module that a "module:id" has imported, as `allow_imports` takes it; none for a plain id."""
-    module = env_id.rpartition(":")[0]
-    return [module] if module else []
+    """The module of a run that this process itself has made or checked, as `allow_imports` takes it.
+
+    It is the module before the colon of a "module:id", and for a plain id this package, which is imported already.
+    """
+    return [env_id.rpartition(":")[0] or OWN_MODULE]
 
 
-def space_sizes(env_id: str) -> tuple[int, int]:
+def space_sizes(config: Config) -> tuple[int, int]:
     """Numbers per observation and number of actions of an environment. One is made for it, but for LunarLander.
 
     Raises:
         ValueError: as for `make_vec_env`.
     """
-    if is_lander(env_id):
+    if config.is_lander:
         return len(MIRROR_SIGNS), len(MIRROR_ACTIONS)
-    with closing(make_vec_env(env_id, 1)) as env:
+    with closing(make_vec_env(config.env_id, 1, **config.env_kwargs)) as env:
         return env.single_observation_space.shape[0], int(env.single_action_space.n)
 
 

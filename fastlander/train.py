@@ -16,6 +16,11 @@ from fastlander.terminal import FAILED, exit_status, print_lines
 from fastlander.validation import Count, InputError, check, check_path
 
 PROG = "fastlander train"
+SETTINGS_HELP = (
+    "The settings of a run. The defaults are those that solved LunarLander fastest. A timestep is one step of one "
+    "environment. A vector step is a step of all environments together."
+)
+"""Stands above the settings in the help."""
 
 
 @dataclass(frozen=True)
@@ -24,42 +29,62 @@ class Arguments:
 
     preset: Literal["default", "best", "lecture"] = "default"
     """Settings to start from: default (solves fastest), best (best lander of two million steps) or the lecture's."""
+    config_file: Annotated[str | None, tyro.conf.arg(name="config", metavar="FILE")] = None
+    """File of settings on top of the preset's: TOML, or the config.json of a run. Other flags change these."""
     seeds: Count | None = None
     """Agents to train at once, with the seeds from --seed on. Prints statistics over the seeds. None is one agent."""
-    resume: str | None = None
-    """Directory of a run, or of seeds, that stopped early and is to go on. Only --no-progress may be given with it."""
+    resume: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    """Directory of a run, or of seeds, that stopped early and is to go on. Its settings stay as they are."""
     compact: bool | None = None
     """With --seeds: leave out each seed's report and checkpoints. None does from 50 seeds on."""
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print nothing but warnings and errors. The exit status tells how it ended."""
     imports: Imports = ()
     """Python module to import first, as it registers the environment or a resumed run's env_id names it. May repeat."""
-    config: Annotated[Config, tyro.conf.OmitArgPrefixes] = field(default_factory=Config)
+    config: Annotated[Config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(help=SETTINGS_HELP)] = field(
+        default_factory=Config
+    )
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
-    """The arguments of a command line: the settings of its preset, changed by its other flags."""
+    """The arguments of a command line: the settings of its preset, changed by its file, then by its other flags."""
     args = list(sys.argv[1:] if argv is None else argv)
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--preset", choices=PRESETS, default="default")
+    first.add_argument("--config")
     try:
-        preset = first.parse_known_args(args)[0].preset
+        found = first.parse_known_args(args)[0]
+        preset, file = found.preset, found.config
     except argparse.ArgumentError:
-        preset = "default"  # tyro refuses the preset below, with the same kind of line as for every other flag
+        preset, file = "default", None  # tyro refuses it below, with the same kind of line as for every other flag
+    config = Config.preset(preset) if file is None else _read_file(file, preset)
     hints: dict[str, Any] = {
         "preset": Literal[tuple(PRESETS)],
+        "config": str | None,
         "seeds": Count | None,
         "compact": bool | None,
         **setting_types(),
     }
-    arguments = parse(Arguments, args, PROG, hints, default=Arguments(preset, config=Config.preset(preset)))
+    arguments = parse(Arguments, args, PROG, hints, default=Arguments(preset, config=config))
     check("seeds", Count | None, arguments.seeds)
     if arguments.resume is not None:
         plain = dataclasses.replace(arguments.config, progress=True)
         other = arguments.seeds is not None or arguments.compact is not None or plain != Config()
-        if arguments.preset != "default" or other:
-            raise InputError("--resume takes no other setting but --no-progress and --import: the run has its settings")
+        if arguments.preset != "default" or arguments.config_file is not None or other:
+            raise InputError(
+                "--resume takes no other setting but --no-progress, --quiet and --import: the run has its settings"
+            )
     elif arguments.compact is not None and arguments.seeds is None:
         raise InputError(f"compact must be None without --seeds, got {arguments.compact}")
+    if arguments.quiet:
+        return dataclasses.replace(arguments, config=dataclasses.replace(arguments.config, progress=False))
     return arguments
+
+
+def _read_file(path: str, preset: str) -> Config:
+    from fastlander.storage.settings_file import read_settings  # here, as few command lines name a file
+
+    return read_settings(path, preset)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +132,8 @@ def _train_one(arguments: Arguments) -> int:
     else:
         trainer = Trainer.resume(arguments.resume, imports=arguments.imports, progress=arguments.config.progress)
     result = trainer.run()
-    print_lines(result.summary())
+    if not arguments.quiet:
+        print_lines(result.summary())
     gc.freeze()
     return 128 + result.signal if result.interrupted else 0
 
@@ -131,7 +157,8 @@ def _train_seeds(arguments: Arguments) -> int:
         )
     else:
         seeds = resume_seeds(arguments.resume, show, imports=arguments.imports, progress=progress)
-    print_lines(seeds.summary())
+    if not arguments.quiet:
+        print_lines(seeds.summary())
     return 128 + seeds.signal if seeds.interrupted else FAILED if seeds.failed else 0
 
 

@@ -9,6 +9,7 @@ import reprlib
 import sys
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,8 @@ class InputError(ValueError):
 
 LARGEST = 2**63 - 1
 """The largest integer that a setting can have, if its range does not say otherwise: what 64 bits hold."""
+DEEPEST_VALUE = 8
+"""Lists and dicts within each other in a plain value, at most."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ StepLimit = Annotated[int, Range(low=1, high=2**31 - 1)]
 def check(name: str, hint: Any, value: Any) -> Any:
     """`value` in the Python type of its hint, if it is of that type and in its range.
 
-    An int is taken for a float, a list for a tuple, NumPy's numbers for Python's.
+    An int is taken for a float, a list for a tuple, NumPy's numbers for Python's. A mapping becomes a new dict.
 
     Args:
         name: of the setting, for the error's line.
@@ -137,6 +140,8 @@ def allowed(hint: Any, got: Any = None) -> str:
         return f"one of {', '.join(map(str, args))}"
     if origin in (types.UnionType, typing.Union):
         return " or ".join(allowed(arg, got) for arg in args)
+    if origin is Mapping:
+        return "names with plain values (True, False, None, text, finite numbers, or lists and dicts of them)"
     if origin is tuple:
         number = "one or more numbers" if args[-1] is Ellipsis else f"{len(args)} numbers"
         items = got if isinstance(got, tuple | list) else ()
@@ -161,6 +166,9 @@ def _accept(hint: Any, value: Any) -> Any:
         return next((got for got in (_accept(arg, value) for arg in args) if got is not _REFUSED), _REFUSED)
     if origin is tuple:
         return _accept_tuple(args, value)
+    if origin is Mapping:
+        named = isinstance(value, Mapping) and all(isinstance(name, str) and name.isidentifier() for name in value)
+        return _accept_plain(dict(value)) if named else _REFUSED
     if hint in _NUMBERS and isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # of an integer that no float can hold
             return hint(value)
@@ -177,6 +185,25 @@ def _accept_tuple(args: tuple[Any, ...], value: Any) -> Any:
         return _REFUSED
     accepted = tuple(_accept(hint, item) for hint, item in zip(hints, value, strict=True))
     return _REFUSED if any(item is _REFUSED for item in accepted) else accepted
+
+
+def _accept_plain(value: Any, levels: int = DEEPEST_VALUE) -> Any:
+    """A value that JSON gives back as it is, with tuples for its lists, or `_REFUSED`."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value) if abs(value) <= LARGEST else _REFUSED
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else _REFUSED
+    if not isinstance(value, tuple | list | Mapping) or not levels:
+        return _REFUSED
+    items = list(value.values() if isinstance(value, Mapping) else value)
+    accepted = [_accept_plain(item, levels - 1) for item in items]
+    if any(item is _REFUSED for item in accepted):
+        return _REFUSED
+    if not isinstance(value, Mapping):
+        return tuple(accepted)
+    return dict(zip(value, accepted, strict=True)) if all(isinstance(name, str) for name in value) else _REFUSED
 
 
 def _digits(bound: float) -> str:

@@ -1,11 +1,14 @@
 import dataclasses
+import importlib
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
 from fastlander import Config, Trainer, cli, evaluate, train
+from fastlander.arguments import reflowed
 from fastlander.train import read_arguments
 from tests.conftest import can_import_box2d
 
@@ -78,7 +81,7 @@ def test_help_shows_every_setting_with_its_default():
         flag = f"--{field.name.replace('_', '-')}"
         assert flag in out, flag
     assert "(default: 32)" in out
-    assert "--preset {default,best,lecture}" in out
+    assert "--preset default|best|lecture" in out
     lecture = run("-m", "fastlander.train", "--preset", "lecture", "--help").stdout
     assert "(default: 5000)" in lecture
 
@@ -134,3 +137,43 @@ def test_what_cannot_be_evaluated(in_tmp, capsys, arguments, line):
     err = capsys.readouterr().err
     assert err.startswith(f"fastlander evaluate: error: {line}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("command", ["train", "evaluate", "record", "play", "report", "export", "verify", "warmup"])
+def test_help_fits_the_terminal_and_breaks_at_words(monkeypatch, capsys, command, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    module = importlib.import_module(f"fastlander.{command}")
+    assert module.main(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert max(map(len, page.splitlines())) <= columns
+    assert "{" not in page  # tyro's own way to write None and choices
+    assert "STR" not in page
+    monkeypatch.setenv("COLUMNS", "1000")
+    assert module.main(["--help"]) == 0
+    words = re.findall(r"\w[\w/.'-]*", page)
+    assert sorted(words) == sorted(re.findall(r"\w[\w/.'-]*", capsys.readouterr().out))
+
+
+def test_help_in_plain_words(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert train.main(["--help"]) == 0
+    page = capsys.readouterr().out
+    for words in (
+        "--preset default|best|lecture ", "--backend native|sync|async|None ", "--seeds INT|None ", "--env-id TEXT ",
+        "--env-kwargs KEY=VALUE ", "--compact True|False|None ", "--max-grad-norm FLOAT|None ", "--config FILE ",
+    ):  # fmt: skip
+        assert words in page, words
+    assert "(default: none)" in page  # of env_kwargs
+
+
+@pytest.mark.parametrize(
+    ("line", "columns", "lines"),
+    [
+        ("usage: x [-h] [--a INT] [--b INT] DIR", 24, ["usage: x [-h] [--a INT]", "         [--b INT] DIR"]),
+        ("A few words that are too long.", 12, ["A few words", "that are too", "long."]),
+        ("\x1b[1mbold\x1b[0m", 4, ["\x1b[1mbold\x1b[0m"]),
+    ],
+)
+def test_long_lines_of_help(line, columns, lines):
+    assert reflowed(line, columns) == "\n".join(lines)

@@ -36,9 +36,13 @@ ORDER = [
     ("learner.fused", "matmul plan passes choose policy update learner lecture_update agent_learner"),
     ("learner", "dqn agent"),
     ("evaluation", "evaluation statistics scores episodes candidates judge"),
-    ("storage", "reading files hub card tables checkpoint model_file model saved_run run_directory seeds_directory"),
+    (
+        "storage",
+        "reading files settings_file hub card tables checkpoint model_file model saved_run run_directory "
+        "seeds_directory",
+    ),
     ("viewing", "flight trace page report_page model_card notebook video human"),
-    ("training", "process clock result progress needs run_state trainer worker pool multi_seed"),
+    ("training", "process clock result progress needs run_state run_progress trainer worker pool multi_seed"),
     ("", "signatures sb3 train evaluate report export record play card push verify warmup cli __main__"),
     ("kernels", "ship"),
 ]

@@ -89,6 +89,7 @@ def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: 
         backend=config.backend,
         autoreset_mode=AutoresetMode.DISABLED,
         max_episode_steps=limit,
+        **config.env_kwargs,
         **(threads if _is_native(config) else {}),
     )
 

@@ -23,6 +23,7 @@ class FlownLander:
     Args:
         render_mode: None, "rgb_array" or "human", which shows every step in a window.
         max_episode_steps: steps after which an episode is truncated.
+        gravity, enable_wind, wind_power, turbulence_power: as of `LunarLanderVectorEnv`.
 
     Raises:
         gymnasium.error.DependencyNotInstalled: there is a render_mode, and pygame is missing.
@@ -34,10 +35,15 @@ class FlownLander:
         self,
         render_mode: Literal["rgb_array", "human"] | None = None,
         max_episode_steps: int = MAX_EPISODE_STEPS,
+        gravity: float = -10.0,
+        enable_wind: bool = False,
+        wind_power: float = 15.0,
+        turbulence_power: float = 1.5,
     ) -> None:
         self.render_mode = render_mode
         self._renderer, self._window = FrameRenderer() if render_mode else None, Window()
-        self._stepper = Stepper(1, 1, checked_variant(False, -10.0, False, 0.0, 0.0, max_episode_steps))
+        variant = checked_variant(False, gravity, enable_wind, wind_power, turbulence_power, max_episode_steps)
+        self._stepper = Stepper(1, 1, variant)
         self._all, self._none = np.ones(1, bool), np.zeros(1, bool)
 
     def reset(self, *, seed: int) -> tuple[np.ndarray, dict[str, Any]]:

@@ -96,8 +96,8 @@ def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple[QNet
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise InputError(f"{path} must have weights that are finite numbers, got others")
     _check_run(path, files.config, config)
-    allow_imports(config.env_id, imports, path)
-    wanted = space_sizes(config.env_id)
+    allow_imports(config, imports, path)
+    wanted = space_sizes(config)
     if (sizes[0], sizes[-1]) != wanted:
         raise InputError(
             f"{path} must have a network from {wanted[0]} observed numbers to {wanted[1]} action values, as "

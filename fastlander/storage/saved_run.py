@@ -42,7 +42,7 @@ def read_config(path: Path, imports: Sequence[str] = ()) -> Config:
     except InputError as error:
         line = f"{file} must have settings that fastlander {__version__} knows, got others ({error})"
         raise InputError(line) from None
-    allow_imports(config.env_id, imports, file)
+    allow_imports(config, imports, file)
     return config
 
 
@@ -130,7 +130,7 @@ def _check_settings(path: Path, config: Config, saved: dict[str, Any], source: s
         saved: `Config.result_settings` of the run.
         source: where they come from, for the error's line.
     """
-    settings = config.result_settings()
+    settings, saved = config.result_settings(), {"env_kwargs": {}, **saved}  # earlier versions have no such setting
     found = difference({name: saved.get(name) for name in settings}, settings)
     if found:
         raise InputError(f"{path / CONFIG_FILE} must have the settings of {source}, got {found}")

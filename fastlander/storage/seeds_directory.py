@@ -97,7 +97,7 @@ class SeedsDirectory:
                 has other settings.
         """
         config, count, compact = _read_settings(path)
-        allow_imports(config.env_id, imports, path / SETTINGS_FILE)
+        allow_imports(config, imports, path / SETTINGS_FILE)
         self = cls(path, config, count, compact, None)
         rows = {row.seed: row for row in _read_rows(path / SEEDS_FILE)}
         self.rows = {seed: row for seed, row in rows.items() if (self.run(seed) / MODEL_FILE).exists()}

@@ -4,6 +4,7 @@ import contextlib
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastlander.config import Config
 from fastlander.environments import make_vec_env, module_of
@@ -26,7 +27,7 @@ class Result:
     solved: bool
     """Whether the run ended by being solved (`Config.solved_by`), or the policy chosen at its end is good enough."""
     interrupted: bool
-    """Whether Ctrl-C or SIGTERM came before the run had ended."""
+    """Whether Ctrl-C, SIGTERM or a loop over `Trainer.run_steps` that was left ended the run."""
     timesteps: int
     """Training steps, over all environments."""
     updates: int
@@ -35,10 +36,15 @@ class Result:
     """Wall clock of training and judging, without imports."""
     steps_per_second: float
     """Training steps per second, updates included and judging not; of the part after the last resume. 0 is unknown."""
-    evaluation: Evaluation | None
-    """Greedy episodes of the policy that was kept, if it was judged."""
+    evaluation: Evaluation | Any
+    """Greedy episodes of the policy that was kept. None if it was not judged: only a run that was interrupted early.
+
+    The type is `Any` besides, so that type checkers let a program read it that has no such runs.
+    """
     output_dir: Path
     """The run directory."""
+    config: Config
+    """The settings of the run."""
     signal: int = signal.SIGINT
     """If the run was interrupted: by which signal, SIGINT (Ctrl-C) or SIGTERM."""
 
@@ -93,7 +99,7 @@ def read_result(config: Config, solved: bool, timesteps: int, updates: int, seco
     if (directory / EVALUATIONS_FILE).exists():
         judgements, kept = read_judgements(directory / EVALUATIONS_FILE)
         evaluation = judgements[kept].evaluation
-    with contextlib.closing(make_vec_env(config.env_id, 1, backend=config.backend)) as env:
+    with contextlib.closing(make_vec_env(config.env_id, 1, backend=config.backend, **config.env_kwargs)) as env:
         spaces = Spaces(env.single_observation_space, env.single_action_space)
     scores, playtimes = episodes["score"].tolist(), episodes["playtime"].astype(int).tolist()
     epsilon = epsilon_at(config, timesteps, len(scores))
@@ -108,4 +114,5 @@ def read_result(config: Config, solved: bool, timesteps: int, updates: int, seco
         steps_per_second=0.0,
         evaluation=evaluation,
         output_dir=directory,
+        config=config,
     )

@@ -1,10 +1,12 @@
-"""`Trainer(config).run()`: the loop of DQN, when it stops, and what it leaves behind."""
+"""`Trainer(config).run()` and `run_steps()`: the loop of DQN, when it stops, and what it leaves behind."""
 
+import atexit
 import contextlib
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,9 +19,11 @@ from fastlander.learner.schedules import learning_rate_at
 from fastlander.storage.files import RunFailed
 from fastlander.storage.run_directory import RunDirectory, event_writer
 from fastlander.storage.saved_run import read_config
+from fastlander.storage.tables import MetricsRow
 from fastlander.training.needs import check_run_fits
-from fastlander.training.process import interrupts, one_torch_thread
+from fastlander.training.process import Interrupt, interrupts, one_torch_thread
 from fastlander.training.result import Result
+from fastlander.training.run_progress import Progress
 from fastlander.training.run_state import Run
 from fastlander.validation import InputError, check_path
 from fastlander.viewing.report_page import report_page
@@ -56,10 +60,18 @@ class Trainer:
     Examples:
         >>> result = Trainer(Config(num_envs=16)).run()
         >>> result.agent.q_net
+
+        >>> trainer = Trainer(Config(num_envs=16, progress=False))
+        >>> for progress in trainer.run_steps():
+        ...     if progress.score_mean > 100:
+        ...         break
+        >>> trainer.result.output_dir
     """
 
     def __init__(self, config: Config | None = None, make_dqn: Callable[..., DQN] = DQN) -> None:
         self.config = Config() if config is None else config
+        self.result: Result | None = None
+        """The outcome of `run` or of a loop over `run_steps`, once it has ended."""
         self._make_dqn = make_dqn
         self._resumed: Path | None = None
 
@@ -109,13 +121,48 @@ class Trainer:
                 memory), or an environment that gives rewards or observations that are no finite numbers.
             RunFailed: the loss is no longer finite (Diverged), or the disk is full (NotWritten).
         """
+        for _ in self.run_steps(processors, interrupted, compact):
+            pass
+        assert self.result is not None
+        return self.result
+
+    def run_steps(
+        self, processors: int | None = None, interrupted: threading.Event | None = None, compact: bool = False
+    ) -> Generator[Progress, None, None]:
+        """`run` as an iterator: train, and give the progress after each vector step.
+
+        What a loop over it does changes no result, and takes its own time only. When the run has ended, all is saved
+        and the last progress has a `result`. A loop that is left before, by `break` or by an exception, ends the run as
+        Ctrl-C does: with a checkpoint, from which `Trainer.resume` goes on, and with the best policy so far. `result`
+        is then in the trainer. Ctrl-C inside the loop ends the run after the next step, and with it the loop.
+
+        An iterator that has a name of its own ends the run when it is closed or deleted, or when the process ends.
+        An error in saving is raised by its `close`, and printed where Python itself closes it, as after a `break`:
+        `with contextlib.closing(trainer.run_steps()) as steps` raises it.
+
+        Args:
+            processors, interrupted, compact: as of `run`.
+
+        Raises:
+            ValueError, RunFailed: as of `run`, at the first step or later.
+        """
+        steps = self._run_steps(processors, interrupted, compact)
+        _OPEN.add(steps)
+        return steps
+
+    def _run_steps(
+        self, processors: int | None, interrupted: threading.Event | None, compact: bool
+    ) -> Generator[Progress, None, None]:
         config = self.config
+        self.result = None
         if config.tensorboard:
             event_writer()  # refuses, where it is not installed, before anything is written
         with contextlib.ExitStack() as stack:
             stack.enter_context(one_torch_thread())
             limit = training_limit(config)
-            env = make_vec_env(config.env_id, config.num_envs, backend=config.backend, max_episode_steps=limit)
+            env = make_vec_env(
+                config.env_id, config.num_envs, backend=config.backend, max_episode_steps=limit, **config.env_kwargs
+            )
             stack.enter_context(contextlib.closing(env))
             check_run_fits(config, env.single_observation_space.shape[0], int(env.single_action_space.n))
             run = Run(config, env, self._make_dqn, processors)
@@ -128,34 +175,55 @@ class Trainer:
             stack.enter_context(run.display)
             if interrupted is None:
                 interrupted = stack.enter_context(interrupts())
+            progress, solved = Progress(run, directory.path), run.solved
+            training = iter(()) if solved is not None else train(run, directory, progress)
             try:
-                solved = train(run, directory, interrupted)
+                for solved in training:
+                    if solved is not None or interrupted.is_set():
+                        break
+                    yield progress
+            except GeneratorExit:
+                left = Interrupt()
+                left.set()
+                self.result = finish(run, directory, False, left, compact)
+                raise
             except InputError:
                 if run.dqn.updates:
                     directory.save_model(run.dqn.q_network)
                 else:
                     directory.discard()
                 raise
-            return finish(run, directory, solved, interrupted, compact)
+            self.result = progress.result = finish(run, directory, bool(solved), interrupted, compact)
+        yield progress
 
 
-def train(run: Run, directory: RunDirectory, interrupted: threading.Event) -> bool:
-    """Take steps until there is a reason to stop; whether that was being solved."""
-    if run.solved is not None:
-        return run.solved
+_OPEN: weakref.WeakSet[Generator[Progress, None, None]] = weakref.WeakSet()
+"""The iterators of `Trainer.run_steps`."""
+
+
+@atexit.register
+def _close_open_runs() -> None:
+    """End the runs whose iterators are open, while the modules that save them are still there."""
+    for steps in list(_OPEN):
+        with contextlib.suppress(ValueError):  # One that another thread is in goes on to the end of the process.
+            steps.close()
+
+
+def train(run: Run, directory: RunDirectory, progress: Progress) -> Iterator[bool | None]:
+    """Take steps until the run has ended. Gives after each step whether it is solved; None while it goes on."""
     for finished in steps(run):
-        solved = False
+        solved, progress.row, judged = False, None, len(run.judge.judgements)
         if finished.scores:
             row_due = run.count(finished)
             solved = judge_if_due(run)
             if row_due:
-                log(run, directory)
+                progress.row = log(run, directory)
         run.follow_schedules()
-        if solved or interrupted.is_set() or run.out_of_budget():
-            return solved
+        progress.finished = finished
+        progress.evaluation = run.judge.judgements[-1].evaluation if len(run.judge.judgements) > judged else None
+        yield True if solved else False if run.out_of_budget() else None
         if directory.checkpoint_due():
             save_checkpoint(run, directory)
-    raise AssertionError("steps never end by themselves")
 
 
 def judge_if_due(run: Run) -> bool:
@@ -166,8 +234,8 @@ def judge_if_due(run: Run) -> bool:
     return run.judge.solved_in_training(run.scores)
 
 
-def log(run: Run, directory: RunDirectory) -> None:
-    """Show and write a row of metrics. Raises Diverged if the loss is no finite number."""
+def log(run: Run, directory: RunDirectory) -> MetricsRow:
+    """Show and write a row of metrics, and give it. Raises Diverged if the loss is no finite number."""
     loss = float(run.dqn.loss)
     if not math.isfinite(loss) and run.dqn.updates:
         run.dqn.q_network.flat.copy_(run.last_good)
@@ -177,6 +245,7 @@ def log(run: Run, directory: RunDirectory) -> None:
     row = run.metrics_row()
     directory.log(row)
     run.display.show(row)
+    return row
 
 
 def save_checkpoint(run: Run, directory: RunDirectory) -> None:
@@ -221,6 +290,7 @@ def finish(
         steps_per_second=steps_per_second,
         evaluation=run.judge.best,
         output_dir=directory.path,
+        config=run.config,
         signal=getattr(interrupted, "signal", signal.SIGINT),
     )
 

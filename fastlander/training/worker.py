@@ -164,8 +164,9 @@ class _Trainee:
         config = self.config
         if config.tensorboard:
             event_writer()
+        limit = training_limit(config)
         env = make_vec_env(
-            config.env_id, config.num_envs, backend=config.backend, max_episode_steps=training_limit(config)
+            config.env_id, config.num_envs, backend=config.backend, max_episode_steps=limit, **config.env_kwargs
         )
         with one_torch_thread(), closing(env):
             sizes = env.single_observation_space.shape[0], int(env.single_action_space.n)

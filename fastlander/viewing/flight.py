@@ -3,16 +3,17 @@
 A flight plays the environment that was judged. So a flight from the seed of a judged episode is that episode.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
 from fastlander.config import LANDER_ID, Backend
-from fastlander.environments import check_box2d, find_spec
+from fastlander.environments import check_box2d, find_spec, refusing
 from fastlander.storage.model_file import load_model
 from fastlander.streams import draw_seeds
 from fastlander.validation import InputError, quoted
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 LONGEST = 10_000  # steps after which a flight stops, in an environment that never ends an episode
 
 RenderMode = Literal["rgb_array", "human"]
+NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
+"""The `env_kwargs` of a lander as it is by itself."""
 
 
 class Step(NamedTuple):
@@ -34,18 +37,28 @@ class Step(NamedTuple):
     terminated: bool
 
 
-def open_lander(backend: Backend | None = None, render_mode: RenderMode | None = None) -> "gym.Env | FlownLander":
+def open_lander(
+    backend: Backend | None = None,
+    render_mode: RenderMode | None = None,
+    env_kwargs: Mapping[str, Any] = NO_KWARGS,
+) -> "gym.Env | FlownLander":
     """The lander that a backend's runs are judged on: the native one, or Gymnasium's for sync and async.
 
+    Args:
+        backend: of the run.
+        render_mode: None shows nothing, rgb_array gives frames, human opens a window.
+        env_kwargs: of the run (`Config.env_kwargs`).
+
     Raises:
-        ValueError: it is Gymnasium's, and Box2D is missing.
+        ValueError: it is Gymnasium's, and Box2D is missing; or it does not take these settings.
     """
     if backend in (None, "native"):
         from fastlander.lander.flown import FlownLander  # here, as other environments need no kernels
 
-        return FlownLander(render_mode)
+        return FlownLander(render_mode, **env_kwargs)
     check_box2d(f"a run of backend {backend}")
-    return gym.make(LANDER_ID, render_mode=render_mode)
+    with refusing(LANDER_ID, env_kwargs):
+        return gym.make(LANDER_ID, render_mode=render_mode, **env_kwargs)
 
 
 def fly(env: "gym.Env | FlownLander", greedy: Callable[[np.ndarray], np.ndarray], seed: int) -> Iterator[Step | None]:
@@ -93,9 +106,9 @@ class Flight:
         spec = find_spec(config.env_id)
         try:
             if config.is_lander:
-                self.env = open_lander(config.backend, render_mode)
+                self.env = open_lander(config.backend, render_mode, config.env_kwargs)
             else:
-                self.env = gym.make(spec.id, render_mode=render_mode)
+                self.env = gym.make(spec.id, render_mode=render_mode, **config.env_kwargs)
         except (gym.error.Error, ImportError, TypeError) as error:  # TypeError: it takes no render_mode
             got = f"{spec.id!r} ({quoted(error)})"
             raise InputError(f"directory must be of an environment that renders, got {got}") from None

@@ -1,17 +1,17 @@
 """Output for notebook cells: `show` animates frames, `replay` shows one landing again, drawn from its trace."""
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastlander.config import LANDER_ID, Backend
+from fastlander.config import LANDER_ID, Backend, Config
 from fastlander.storage.model_file import load_model
 from fastlander.validation import Count, InputError, Natural, check, quoted
-from fastlander.viewing.flight import open_lander
+from fastlander.viewing.flight import NO_KWARGS, open_lander
 from fastlander.viewing.page import build_page
 from fastlander.viewing.trace import trace_flight
 
@@ -64,7 +64,8 @@ def replay(policy: Any, seed: int = 0) -> CellOutput:
     """Show one greedy landing again as a notebook widget, drawn on a canvas, with play, pause, a slider and speeds.
 
     The episode is flown without rendering it, so the widget has some tens of kB. It is flown on the native lander, or
-    on Gymnasium's for the directory of a run that was judged on it.
+    on Gymnasium's for the directory of a run that was judged on it. A `Result` or a directory brings its `env_kwargs`,
+    such as wind.
 
     Args:
         policy: an `Agent`, a `Result`, a torch module from 8 numbers to 4 action values, or a run directory.
@@ -74,8 +75,8 @@ def replay(policy: Any, seed: int = 0) -> CellOutput:
         ValueError: `policy` is none of these, or is not for LunarLander, or its weights are no finite numbers.
     """
     seed = check("seed", Natural, seed)
-    greedy, backend = _greedy(policy)
-    with closing(open_lander(backend)) as env:
+    greedy, backend, env_kwargs = _greedy(policy)
+    with closing(open_lander(backend, env_kwargs=env_kwargs)) as env:
         trace = trace_flight(env, greedy, seed)
     values = {"title": f"LunarLander, seed {seed}", "data": trace.to_json()}
     page = build_page("widget.html", ["replay.css"], ["replay.js", "widget.js"], values)
@@ -86,13 +87,15 @@ def replay(policy: Any, seed: int = 0) -> CellOutput:
     )
 
 
-def _greedy(policy: Any) -> tuple[Callable[[np.ndarray], np.ndarray], Backend | None]:
-    """Of anything that `replay` takes: the greedy policy, float32[N, 8] -> int64[N], and the backend of its run."""
+def _greedy(policy: Any) -> tuple[Callable[[np.ndarray], np.ndarray], Backend | None, Mapping[str, Any]]:
+    """Of anything that `replay` takes: the greedy policy, float32[N, 8] -> int64[N], backend and env_kwargs."""
     if isinstance(policy, str | Path):
         q_network, config = load_model(policy)
         if not config.is_lander:
             raise InputError(f"policy must be of a run on {LANDER_ID}, got one on {config.env_id!r}")
-        return q_network.greedy, config.backend
+        return q_network.greedy, config.backend, config.env_kwargs
+    config = getattr(policy, "config", None)  # of a Result
+    env_kwargs = config.env_kwargs if isinstance(config, Config) and config.is_lander else NO_KWARGS
     network = getattr(policy, "agent", policy)
     network = getattr(network, "q_net", network)
     import torch
@@ -115,4 +118,4 @@ def _greedy(policy: Any) -> tuple[Callable[[np.ndarray], np.ndarray], Backend | 
         raise InputError(f"policy must be a network of 4 action values, got one that gives {list(shape)} for one input")
     if not all(weights.isfinite().all() for weights in network.parameters()) or not values.isfinite().all():
         raise InputError("policy must be a network of finite weights, got one with others")
-    return greedy, None
+    return greedy, None, env_kwargs

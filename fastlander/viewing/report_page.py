@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from fastlander.storage.model_file import load_model
 from fastlander.storage.tables import EPISODE_COLUMNS, read_finite_table, read_judgements
 from fastlander.validation import InputError
 from fastlander.version import __version__
-from fastlander.viewing.flight import open_lander
+from fastlander.viewing.flight import NO_KWARGS, open_lander
 from fastlander.viewing.page import build_page
 from fastlander.viewing.trace import Trace, trace_flight
 
@@ -57,7 +57,7 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
         raise InputError(f"{directory / METRICS_FILE} must have a row, got none")
     episodes = read_finite_table(directory / EPISODES_FILE, EPISODE_COLUMNS)
     solved = find_spec(config.env_id).reward_threshold if config.solved_score is None else config.solved_score
-    traces = chosen_traces(q_network, evaluation, config.backend) if config.is_lander else {}
+    traces = chosen_traces(q_network, evaluation, config.backend, config.env_kwargs) if config.is_lander else {}
     values = {
         "title": f"{config.env_id}, seed {config.seed}",
         "lead": _lead(metrics, evaluation, solved),
@@ -80,12 +80,20 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
     return build_page("report.html", ["replay.css", "report.css"], scripts, values)
 
 
-def chosen_traces(q_network: QNetwork, evaluation: Evaluation, backend: Backend | None = None) -> dict[str, Trace]:
-    """Traces of the best, the median and the worst episode of a lander's evaluation on a backend, by their labels."""
+def chosen_traces(
+    q_network: QNetwork,
+    evaluation: Evaluation,
+    backend: Backend | None = None,
+    env_kwargs: Mapping[str, Any] = NO_KWARGS,
+) -> dict[str, Trace]:
+    """Traces of the best, the median and the worst episode of a lander's evaluation, by their labels.
+
+    backend, env_kwargs: with which it was evaluated, as of `Config`.
+    """
     order = np.argsort(evaluation.returns, kind="stable")
     chosen = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
     policy = FusedPolicy.of(q_network)
-    with closing(open_lander(backend)) as env:
+    with closing(open_lander(backend, env_kwargs=env_kwargs)) as env:
         return {label: trace_flight(env, policy.greedy, int(evaluation.seeds[i])) for label, i in chosen.items()}
 
 
