@@ -23,17 +23,17 @@ def _play_by_hand(directory: str | None, episodes: int, seed: int, imports: Sequ
 
     from fastlander.streams import draw_seeds
 
-    greedy = None
+    greedy, settings = None, {}
     if directory is not None:
         from fastlander.storage.model_file import load_model
 
         q_network, config = load_model(check_path("directory", directory), imports)
         if not config.is_lander:
             raise InputError(f"directory must be of a run on the lander with --human, got one on {config.env_id!r}")
-        greedy = q_network.greedy
+        greedy, settings = q_network.greedy, dict(config.env_kwargs)
     from fastlander.viewing.human import fly_by_hand
 
-    for returns in fly_by_hand(greedy, draw_seeds(np.random.default_rng(seed), episodes)):
+    for returns in fly_by_hand(greedy, draw_seeds(np.random.default_rng(seed), episodes), **settings):
         beside = "" if greedy is None else f", the policy {returns[1]:.1f}"
         print_lines(f"You {returns[0]:.1f}{beside}")
 

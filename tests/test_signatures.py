@@ -35,6 +35,7 @@ for name in ("current_states", "actions", "rewards", "next_states", "termination
     setattr(own, name, getattr(agent, name))
 own.buffer_size = own.n_experiences = 80
 own.learn()
+agent.current_states.sample(4)
 
 used = {(kernel, arguments) for kernel in KERNELS for arguments in kernel.overloads}
 # A kernel inside a kernel is compiled with it.

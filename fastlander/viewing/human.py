@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,9 @@ class Keys:
         return self._engines[self._held[-1]] if self._held else NOTHING
 
 
-def fly_by_hand(greedy: Callable[[np.ndarray], np.ndarray] | None, seeds: Sequence[int]) -> Iterator[list[float]]:
+def fly_by_hand(
+    greedy: Callable[[np.ndarray], np.ndarray] | None, seeds: Sequence[int], **settings: Any
+) -> Iterator[list[float]]:
     """The returns of each episode that is flown to its end: the player's, and the policy's if there is one.
 
     Player and policy fly the same episode side by side in one window, at the lander's own speed. It begins when an
@@ -61,6 +64,7 @@ def fly_by_hand(greedy: Callable[[np.ndarray], np.ndarray] | None, seeds: Sequen
     Args:
         greedy: the policy, float32[1, 8] -> int64[1].
         seeds: of the episodes.
+        **settings: of the lander, as `FlownLander` takes them.
 
     Raises:
         ValueError: there is no screen.
@@ -68,7 +72,7 @@ def fly_by_hand(greedy: Callable[[np.ndarray], np.ndarray] | None, seeds: Sequen
     with contextlib.ExitStack() as stack, contextlib.suppress(Ended):
         window = stack.enter_context(closing(Window()))
         count = 1 if greedy is None else 2
-        landers = [stack.enter_context(closing(FlownLander("rgb_array"))) for _ in range(count)]
+        landers = [stack.enter_context(closing(FlownLander("rgb_array", **settings))) for _ in range(count)]
         for seed in seeds:
             yield _fly_one(landers, greedy, seed, window)
 
