@@ -33,7 +33,7 @@ SYNC = {
     "torchrl_ppo": SYNC_MAKE,
     "skrl_dqn": SYNC_MAKE,
     "tianshou_dqn": {
-        "train_envs, test_envs = NativeVectorEnv(32)": f"train_envs, test_envs = DummyVectorEnv({SINGLES} * 32)",
+        "envs = NativeVectorEnv(32)": f"envs = DummyVectorEnv({SINGLES} * 32)",
         "import BaseVectorEnv\n": "import BaseVectorEnv, DummyVectorEnv\nimport gymnasium as gym\n",
     },
     "rllib_ppo": {

@@ -1,7 +1,7 @@
-"""A script of CleanRL, unchanged, on the native vector environment: `python cleanrl_script.py cleanrl/ppo.py [OPTIONS]`.
+"""A script of CleanRL, unchanged, on the native vector environment: `python cleanrl_script.py cleanrl/ppo.py [OPTION]`.
 
-CleanRL's scripts are written for Gymnasium 0.29. There, an episode that ends is reset in the same step, and `infos` holds
-"final_observation", and "final_info" with the return. `OldInfos` gives both, so the scripts log returns again.
+CleanRL's scripts are written for Gymnasium 0.29. There, an episode that ends is reset in the same step, and `infos`
+holds "final_observation", and "final_info" with the return. `OldInfos` gives both, so the scripts log returns again.
 """
 
 import runpy

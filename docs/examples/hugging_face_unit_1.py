@@ -1,21 +1,21 @@
 """Unit 1 of Hugging Face's course: train, evaluate and package a lander: `python hugging_face_unit_1.py [TIMESTEPS]`.
 
-Without an account, `OfflineHub` keeps what would be uploaded in the folder `hub`. With one: `huggingface-cli login`, and
-give `package_to_hub` your own `repo_id` without the line that patches it.
+It needs no account: what would be uploaded is kept in the folder `hub` instead. To upload it, log in with
+`hf auth login`, give `package_to_hub` your own `repo_id`, and leave out `HfApi` and `upload_folder`.
+`film` is there because huggingface_sb3 3.0 makes no video with Stable-Baselines3 2.9.
 """
 
 import shutil
 import sys
 import time
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import gymnasium as gym
-from huggingface_hub import RepoUrl
 from huggingface_sb3 import package_to_hub
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecVideoRecorder
 
 from fastlander.sb3 import SB3VecEnv
 
@@ -35,18 +35,20 @@ mean, deviation = evaluate_policy(model, Monitor(gym.make("LunarLander-v3")), n_
 print(f"mean return {mean:.2f} +- {deviation:.2f} over 10 episodes of Gymnasium's lander")
 
 
-class OfflineHub:
-    def __init__(self, token=None):
-        pass
-
-    def create_repo(self, repo_id, exist_ok):
-        return RepoUrl(f"https://huggingface.co/{repo_id}")
-
-    def upload_folder(self, repo_id, folder_path, commit_message):
-        shutil.copytree(folder_path, f"hub/{repo_id}", dirs_exist_ok=True)
+def keep(repo_id, folder_path, **_):
+    shutil.copytree(folder_path, f"hub/{repo_id}", dirs_exist_ok=True)
 
 
-with patch("huggingface_sb3.push_to_hub.HfApi", OfflineHub):
+def film(model, eval_env, video_length, is_deterministic, local_path):
+    video = VecVideoRecorder(eval_env, str(local_path), lambda step: step == 0, video_length, name_prefix="film")
+    obs = video.reset()
+    for _ in range(video_length):
+        obs, *_ = video.step(model.predict(obs, deterministic=is_deterministic)[0])
+    video.close()
+    next(local_path.glob("film*.mp4")).rename(local_path / "replay.mp4")
+
+
+with patch.multiple("huggingface_sb3.push_to_hub", HfApi=Mock(), upload_folder=keep, _generate_replay=film):
     package_to_hub(
         model,
         model_name="ppo-LunarLander-v3",
@@ -55,4 +57,5 @@ with patch("huggingface_sb3.push_to_hub.HfApi", OfflineHub):
         eval_env=DummyVecEnv([lambda: Monitor(gym.make("LunarLander-v3", render_mode="rgb_array"))]),
         repo_id="you/ppo-LunarLander-v3",
         commit_message="A PPO of Stable-Baselines3, trained on the native lander",
+        video_length=300,
     )

@@ -3,8 +3,9 @@
 import sys
 import time
 
-import fastlander  # noqa: F401 - registers fastlander/LunarLander-v3
 from ray.rllib.algorithms.ppo import PPOConfig
+
+import fastlander  # noqa: F401 - registers fastlander/LunarLander-v3
 
 timesteps = int(sys.argv[1]) if len(sys.argv) > 1 else 30_000
 config = (
@@ -21,7 +22,7 @@ algorithm = config.build_algo()
 began, steps, result = time.perf_counter(), 0, {}
 while steps < timesteps:
     result = algorithm.train()
-    steps = result["num_env_steps_sampled_lifetime"]
+    steps = int(result["num_env_steps_sampled_lifetime"])
 rate = steps / (time.perf_counter() - began)
 print(f"mean return of the last 100 episodes {result['env_runners']['episode_return_mean']:.1f}")
 print(f"{steps:,} steps, {rate:,.0f} steps/s")
