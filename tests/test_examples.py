@@ -57,6 +57,12 @@ def test_the_policy_without_fastlander_flies_the_same_everywhere(run, tmp_path):
     assert plain.startswith("return ")
 
 
+# docs/libraries.md tells users of CleanRL to write these.
+TWO_LINES = """gym.make_vec(args.env_id, num_envs=args.num_envs, autoreset_mode="SameStep")
+    envs = gym.wrappers.vector.RecordEpisodeStatistics(envs)
+"""
+
+
 @pytest.mark.parametrize("script", ["ppo", "dqn"])
 def test_cleanrl(script, tmp_path):
     if "CLEANRL" not in os.environ:
@@ -69,7 +75,13 @@ def test_cleanrl(script, tmp_path):
     paths = os.pathsep.join([str(script.parent.parent), *filter(None, sys.path)])
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths}, check=False)
     assert done.returncode == 0
-    assert len(list(tmp_path.glob("runs/*/LunarLander-v3__*/events*"))) == 2
+    text, count = re.subn(r"gym\.vector\.SyncVectorEnv\(.*?\n    \)\n", TWO_LINES, script.read_text(), flags=re.DOTALL)
+    assert count == 1
+    changed = tmp_path / f"{script.stem}_changed.py"
+    changed.write_text(text)
+    command[1] = str(changed)
+    assert subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths}, check=False).returncode == 0
+    assert len(list(tmp_path.glob("runs/*/LunarLander-v3__*/events*"))) == 3
 
 
 def test_rl_zoo(tmp_path):
