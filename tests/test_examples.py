@@ -86,12 +86,13 @@ def test_cleanrl(script, tmp_path):
 
 def test_rl_zoo(tmp_path):
     pytest.importorskip("rl_zoo3")
-    assert "total_timesteps" in output_of("rl_zoo.py", "--n-timesteps", 100, "--eval-freq", -1, cwd=tmp_path)
+    quick = ["--n-timesteps", "100", "--eval-freq", "-1", "--hyperparams", "n_steps:64"]
+    assert "total_timesteps" in output_of("rl_zoo.py", *quick, cwd=tmp_path)
     (monitor,) = tmp_path.glob("logs/ppo/*/0.monitor.csv")
-    assert len(monitor.read_text().splitlines()) > 20
+    assert len(monitor.read_text().splitlines()) > 3
     command = [sys.executable, "-m", "rl_zoo3.train", "--algo", "ppo", "--env", "fastlander/LunarLander-v3"]
-    command += ["--gym-packages", "fastlander", "--conf-file", str(EXAMPLES / "rl_zoo.py"), "-n", "100"]
-    assert subprocess.run([*command, "--eval-freq", "-1"], cwd=tmp_path, check=False).returncode == 0
+    command += ["--gym-packages", "fastlander", "--conf-file", str(EXAMPLES / "rl_zoo.py"), *quick]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
 
 
 def test_hugging_face_unit_1(tmp_path):
