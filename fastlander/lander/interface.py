@@ -25,7 +25,7 @@ BUSY = (
     "process was forked"
 )
 """What a thread is told that calls a method while another thread is in one."""
-_NO_LIMIT = 2**31 - 2  # as many steps as the int32 row ELAPSED can count
+NO_LIMIT = 2**31 - 2  # as many steps as the int32 row ELAPSED can count
 SEED_DIGITS = 1000  # of a seed: saved states hold seeds as text, and long text takes long to read
 
 
@@ -69,7 +69,7 @@ def checked_variant(
         if not 0.0 <= power <= high:
             gym.logger.warn(f"{name} value is recommended to be between 0.0 and {high}, (current value: {power})")
     limit = MAX_EPISODE_STEPS if max_episode_steps is None else max_episode_steps
-    limit = _NO_LIMIT if limit == -1 else check("max_episode_steps", StepLimit, limit)
+    limit = NO_LIMIT if limit == -1 else check("max_episode_steps", StepLimit, limit)
     return Variant(continuous, np.float32(gravity), enable_wind, wind_power, turbulence_power, limit)
 
 
