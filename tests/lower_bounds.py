@@ -1,9 +1,9 @@
 """The tests on the oldest versions that pyproject.toml allows: `python -m tests.lower_bounds DIRECTORY`.
 
-It makes a virtual environment in DIRECTORY, installs there each dependency, and each package that the tests need, at its
-lower bound, and runs the tests. Kernels compile anew for an older Numba or numpy, into DIRECTORY. What follows
-DIRECTORY goes to pytest: `python -m tests.lower_bounds /tmp/lower tests/lander -q`. Options of pip come from its own variables
-(PIP_INDEX_URL, PIP_FIND_LINKS, ...): torch's oldest release is a CUDA build of several GB on the usual index.
+It makes a virtual environment in DIRECTORY, installs there each dependency, and each package that the tests need, at
+its lower bound, and runs the tests. Kernels compile anew for an older Numba or numpy, into DIRECTORY. What follows
+DIRECTORY goes to pytest: `python -m tests.lower_bounds /tmp/lower tests/lander -q`. Options of pip come from its own
+variables (PIP_INDEX_URL, PIP_FIND_LINKS): torch's oldest release is a CUDA build of several GB on the usual index.
 
 The bounds are those of the oldest Python that the package allows. A newer one has no wheel of some of them; there pip
 takes newer versions by itself. `--list` in the place of DIRECTORY prints the versions and installs nothing.
