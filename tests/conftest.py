@@ -67,7 +67,7 @@ PARITY = {"test_physics.py", "test_vector_env.py", "test_env.py", "test_contract
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem):
-    """A comparison with a Box2D that has fused multiply-adds is expected to fail: it is another lander than x86-64's."""
+    """With fused multiply-adds in Box2D a comparison is expected to fail: that lander is another one than on x86-64."""
     try:
         return (yield)
     except AssertionError:
