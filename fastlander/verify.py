@@ -43,25 +43,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         check_box2d("verify")
         # Imported here, so that --help does not wait for numba.
-        from fastlander.lander.parity import GROUPS, Parity, compare, environment
+        from fastlander.lander.parity import (
+            GROUPS,
+            SINGLE_GROUPS,
+            SINGLE_SHARE,
+            Parity,
+            causes_of_difference,
+            compare,
+            compare_single,
+            environment,
+        )
 
         print_lines(environment())
         print_lines(f"{'':<22}{'episodes':>9}{'steps':>11}{'mismatches':>12}")
-        total = Parity()
+        parts = []
         start = time.perf_counter()
-        for name, group in GROUPS.items():
-            count = max(1, round(group.share * arguments.episodes))
-            part = compare(
-                group, range(arguments.seed, arguments.seed + count), arguments.num_envs, arguments.num_threads
-            )
+
+        def show(name: str, part: Parity) -> None:
+            parts.append(part)
             where = f"   first: {part.first}" if part.first else ""
             print_lines(f"{name:<22}{part.episodes:>9,}{part.steps:>11,}{part.mismatches:>12,}{where}")
-            total.episodes += part.episodes
-            total.steps += part.steps
-            total.mismatches += part.mismatches
+
+        for name, group in GROUPS.items():
+            count = max(1, round(group.share * arguments.episodes))
+            seeds = range(arguments.seed, arguments.seed + count)
+            show(name, compare(group, seeds, arguments.num_envs, arguments.num_threads))
+        for name in filter(GROUPS.__contains__, SINGLE_GROUPS):
+            count = max(1, round(SINGLE_SHARE * arguments.episodes))
+            seeds = range(arguments.seed, arguments.seed + count)
+            show(f"gym.make: {name}", compare_single(GROUPS[name], seeds))
+        total = Parity(*(sum(getattr(part, field) for part in parts) for field in ("episodes", "steps", "mismatches")))
         print_lines(f"{'all':<22}{total.episodes:>9,}{total.steps:>11,}{total.mismatches:>12,}")
         verdict = "differ" if total.mismatches else "are the same, byte for byte"
         print_lines(f"The two landers {verdict} ({time.perf_counter() - start:.0f} s).")
+        if total.mismatches and (causes := causes_of_difference()):
+            print_lines(causes)
         return 1 if total.mismatches else 0
 
     return exit_status(PROG, run)

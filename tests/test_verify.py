@@ -1,8 +1,10 @@
+import platform
+
 import numpy as np
 import pytest
 
 from fastlander.lander import parity
-from fastlander.lander.parity import GROUPS, compare
+from fastlander.lander.parity import GROUPS, compare, compare_single
 from fastlander.verify import main
 from tests.conftest import can_import_box2d
 
@@ -34,6 +36,51 @@ def test_a_difference_is_found_and_named(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "first: seed 7, step 5" in out
     assert "The two landers differ" in out
+
+
+def test_the_single_lander_agrees():
+    for name, group in GROUPS.items():
+        got = compare_single(group, range(2))
+        assert (name, got.episodes, got.mismatches, got.first) == (name, 2, 0, "")
+        assert got.steps >= 2 * 20
+
+
+@needs_box2d
+def test_a_difference_of_the_single_lander_is_found(monkeypatch):
+    native_step = parity.LunarLanderEnv.step
+    monkeypatch.setattr(
+        parity.LunarLanderEnv, "step", lambda self, action: (*native_step(self, action)[:2], True, False, {})
+    )
+    assert compare_single(GROUPS["random"], [7]) == parity.Parity(1, 1, 1, "seed 7, step 1")
+
+
+@needs_box2d
+def test_fused_multiply_adds_in_box2d_are_named(monkeypatch, capsys):
+    """A vector that rounds once stands for a Box2D that was compiled so."""
+    import Box2D
+
+    class Fused:
+        def __init__(self, x, y):
+            self.lengthSquared = np.float32(x * x + y * y)  # in float64, where both products are exact
+
+    assert platform.machine() not in ("x86_64", "AMD64") or not parity.box2d_is_contracted()
+    monkeypatch.setattr(Box2D, "b2Vec2", Fused)
+    assert parity.box2d_is_contracted()
+    monkeypatch.setattr(parity, "GROUPS", {"random": GROUPS["random"]})
+    native_step = parity.LunarLanderEnv.step
+    monkeypatch.setattr(
+        parity.LunarLanderEnv, "step", lambda self, action: (*native_step(self, action)[:2], True, False, {})
+    )
+    assert main(["--episodes", "1"]) == 1
+    out = capsys.readouterr().out
+    assert "The two landers differ" in out
+    assert "-ffp-contract=off" in out
+
+
+def test_another_c_library_is_named(monkeypatch):
+    monkeypatch.setattr(parity, "box2d_is_contracted", lambda: False)
+    monkeypatch.setattr(parity.platform, "system", lambda: "Windows")
+    assert "sine and cosine" in parity.causes_of_difference()
 
 
 @needs_box2d

@@ -109,4 +109,4 @@ def test_what_is_installed_with_fastlander():
     ):  # fmt: skip
         found = names(python_version=python, platform_machine=machine)
         assert found >= common
-        assert ("gymnasiumbox2d" in found) == has_wheel
+        assert ("box2d" in found) == has_wheel

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from fastlander.lander.env import LunarLanderEnv
 from fastlander.lander.vector_env import LunarLanderVectorEnv
 
 PACKAGES = ("gymnasium", "box2d", "numpy", "numba", "llvmlite")
@@ -68,6 +69,10 @@ GROUPS = {
     "gravity -3": Group(mixed_pilot, 0.05, {"gravity": -3.0}),
     "gravity -11.5": Group(mixed_pilot, 0.05, {"gravity": -11.5}),
 }
+
+SINGLE_GROUPS = ("random", "mixed", "continuous", "wind")
+"""Groups that are also played by `LunarLanderEnv`, the lander of `gym.make`."""
+SINGLE_SHARE = 0.05  # episodes of each of those for each episode of the group "random"
 
 
 @dataclass
@@ -135,6 +140,67 @@ def compare(group: Group, seeds: Sequence[int], num_envs: int, num_threads: int 
     for env in singles:
         env.close()
     return result
+
+
+def compare_single(group: Group, seeds: Sequence[int]) -> Parity:
+    """Play one episode per seed on `LunarLanderEnv` and on Gymnasium's lander, and compare every step's bytes."""
+    result = Parity()
+    gymnasium_env = gym.make("LunarLander-v3", **group.env_kwargs)
+    native = gym.wrappers.TimeLimit(LunarLanderEnv(**group.env_kwargs), gymnasium_env.spec.max_episode_steps)
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        obs, native_obs = gymnasium_env.reset(seed=seed)[0], native.reset(seed=seed)[0]
+        result.episodes += 1
+        step, over = 0, False
+        same = obs.tobytes() == native_obs.tobytes()
+        while same and not over:
+            action = group.pilot(gymnasium_env, obs, seed, rng)
+            obs, *outcome, _ = gymnasium_env.step(action)
+            native_obs, *native_outcome, _ = native.step(action)
+            step += 1
+            over = outcome[1] or outcome[2]
+            same = obs.tobytes() == native_obs.tobytes() and _bytes(*outcome) == _bytes(*native_outcome)
+        result.steps += step
+        if not same:
+            result.mismatches += 1
+            result.first = result.first or f"seed {seed}, step {step}"
+    gymnasium_env.close()
+    native.close()
+    return result
+
+
+def _bytes(reward: float, terminated: bool, truncated: bool) -> bytes:
+    return np.float64(reward).tobytes() + bytes((bool(terminated), bool(truncated)))
+
+
+def box2d_is_contracted() -> bool:
+    """Whether this machine's Box2D was compiled with fused multiply-adds, as gcc and clang do on Arm by default.
+
+    Then a * b + c is rounded once, where Box2D on x86-64 and the native lander round twice. `b2Vec2::LengthSquared`,
+    which is x * x + y * y, shows it. Both compilers fuse an expression of that form where they fuse any.
+    """
+    from Box2D import b2Vec2
+
+    vectors = np.random.default_rng(0).uniform(-10, 10, (1000, 2)).astype(np.float32)
+    return any(np.float32(b2Vec2(float(x), float(y)).lengthSquared) != x * x + y * y for x, y in vectors)
+
+
+def causes_of_difference() -> str:
+    """What is known to make Gymnasium's lander another one on this machine: lines to print below a difference."""
+    lines = []
+    if box2d_is_contracted():
+        lines.append(
+            "Cause: the Box2D of this machine was compiled with fused multiply-adds, which round once where x86-64\n"
+            "rounds twice. So Gymnasium's lander is another one here than on x86-64. fastlander's is not: it is the\n"
+            "lander of the published numbers. To compare with that one, compile Box2D without them:\n"
+            "  CFLAGS=-ffp-contract=off CXXFLAGS=-ffp-contract=off pip install .    (in the source of Box2D 2.3.10)"
+        )
+    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+        lines.append(
+            "Possible cause: the sine and cosine of this machine's C library, with which Box2D turns bodies. Those of\n"
+            "fastlander have the results of glibc at all floats, and another library's may differ in the last bit."
+        )
+    return "\n".join(lines)
 
 
 def environment() -> str:

@@ -258,7 +258,8 @@ def _unlock(lock: FileLock) -> None:
     """Give the lock back, if it is held, and remove its file."""
     if lock.is_locked:
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Windows removes no file that another process holds open
+            Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def remove_run_files(path: Path) -> None:

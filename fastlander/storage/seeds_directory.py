@@ -170,7 +170,8 @@ class SeedsDirectory:
                 self._table.close()
         if self._lock.is_locked:
             self._lock.release()
-            Path(self._lock.lock_file).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Windows removes no file that another process holds open
+                Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def _begin_table(self) -> None:
         write_atomically(self.path / SEEDS_FILE, table(SeedRow._fields, map(_cells, self.rows.values())))

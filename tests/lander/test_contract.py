@@ -187,6 +187,7 @@ def test_a_wrong_setting_changes_nothing(name, values, line):
     assert env.get_attr("gravity") == (-10.0, -10.0)
 
 
+OLDER = tuple(map(int, gym.__version__.split(".")[:2])) < (1, 4)
 MISTAKES = {
     "a scalar action": lambda env: env.step(0),
     "a 0-d action": lambda env: env.step(np.array(1)),
@@ -209,6 +210,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+@pytest.mark.skipif(OLDER, reason="SyncVectorEnv of Gymnasium before 1.4 has other errors, or none")
 def test_errors_are_of_sync_vector_env_s_kinds(mistake):
     env, twin = LunarLanderVectorEnv(N), sync()
     env.reset(seed=0), twin.reset(seed=0)

@@ -103,7 +103,8 @@ def test_steps_after_the_end_are_gymnasium_s(engine, seed):
 
 @pytest.mark.parametrize("settings", [{}, {"continuous": True}], ids=str)
 @pytest.mark.parametrize("render_mode", [None, "rgb_array"])
-def test_gymnasium_s_checker_finds_nothing(settings, render_mode):
+def test_gymnasium_s_checker_finds_nothing(settings, render_mode, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")  # the checker of Gymnasium 1.2 opens a window too
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         check_env(gym.make(ID, render_mode=render_mode, **settings).unwrapped, skip_render_check=render_mode is None)
@@ -205,6 +206,8 @@ def test_wrong_actions_are_refused_as_gymnasium_does(action):
     ours, theirs = LunarLanderEnv(), gym.make(THEIRS).unwrapped
     ours.reset(seed=0), theirs.reset(seed=0)
     before = ours.get_state()
+    if isinstance(action, int) and action > 2**63 and tuple(map(int, gym.__version__.split(".")[:2])) < (1, 4):
+        pytest.skip("Gymnasium before 1.4 raises OverflowError at it")
     messages = []
     for env in (theirs, ours):
         with pytest.raises(AssertionError) as raised:

@@ -350,6 +350,7 @@ def run_cli(arguments, cwd, **options):
     )
 
 
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 @pytest.mark.parametrize("backend", ["sync", "async"])
 def test_ctrl_c_keeps_what_was_learned_and_says_where(tmp_path, backend):
     process = run_cli(["--num-envs", "4", "--backend", backend, "--output-dir", "run"], tmp_path)
