@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from fastlander.arguments import Imports, parse
-from fastlander.config import PRESETS, Config, setting_types
+from fastlander.config import LANDER_ID, PRESETS, Config, env_defaults, setting_types
 from fastlander.terminal import FAILED, exit_status, print_lines
 from fastlander.validation import Count, InputError, check, check_path
 
@@ -23,7 +23,8 @@ class Arguments:
     """Train a DQN on LunarLander (or another environment with flat observations and discrete actions)."""
 
     preset: Literal["default", "best", "lecture"] = "default"
-    """Settings to start from: default (solves fastest), best (best lander of two million steps) or the lecture's."""
+    """Settings to start from: default (solves fastest), best (best lander of two million steps) or the lecture's.
+    CartPole-v1, Acrobot-v1 and MountainCar-v0 have a default of their own, and no other preset."""
     seeds: Count | None = None
     """Agents to train at once, with the seeds from --seed on. Prints statistics over the seeds. None is one agent."""
     resume: str | None = None
@@ -36,21 +37,24 @@ class Arguments:
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
-    """The arguments of a command line: the settings of its preset, changed by its other flags."""
+    """The arguments of a command line: the settings of its preset and environment, changed by its other flags."""
     args = list(sys.argv[1:] if argv is None else argv)
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--preset", choices=PRESETS, default="default")
+    first.add_argument("--env-id", "--env_id", default=LANDER_ID)
     try:
-        preset = first.parse_known_args(args)[0].preset
+        chosen = first.parse_known_args(args)[0]
+        preset, env_id = chosen.preset, chosen.env_id
     except argparse.ArgumentError:
-        preset = "default"  # tyro refuses the preset below, with the same kind of line as for every other flag
+        preset, env_id = "default", LANDER_ID  # tyro refuses them below, with the same line as for every other flag
     hints: dict[str, Any] = {
         "preset": Literal[tuple(PRESETS)],
         "seeds": Count | None,
         "compact": bool | None,
         **setting_types(),
     }
-    arguments = parse(Arguments, args, PROG, hints, default=Arguments(preset, config=Config.preset(preset)))
+    start = Config.preset(preset, env_id=env_id) if env_defaults(env_id) is not None else Config.preset(preset)
+    arguments = parse(Arguments, args, PROG, hints, default=Arguments(preset, config=start))
     check("seeds", Count | None, arguments.seeds)
     if arguments.resume is not None:
         plain = dataclasses.replace(arguments.config, progress=True)

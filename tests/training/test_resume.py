@@ -92,6 +92,7 @@ def test_a_resumed_run_comes_to_the_same(in_tmp, alone, at):
         {"solved_by": "never", "candidates": 3, "learning_rate_end": 1e-5, "checkpoint_interval": 0.01},
         {"solved_by": "training", "epsilon_schedule": "per-episode", "n_step": 1, "tau": 1.0, "per_env_epsilon": False},
         {"env_id": "LunarLander-v3", "hidden_sizes": (24,), "batch_size": 16, "num_envs": 1, "total_timesteps": 3_000},
+        {"epsilon_zeta": 1.5, "epsilon_timesteps": 20_000, "per_env_epsilon": False},
     ],
     ids=str,
 )
