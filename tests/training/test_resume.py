@@ -215,7 +215,12 @@ def test_what_is_no_run_or_another_s_is_refused(broken, in_tmp, capsys):
     assert "fastlander 9.0 wrote it" in refused(capsys)
     (broken / "state.json").write_text(json.dumps(record))
     settings = json.loads((in_tmp / "run" / "config.json").read_text())
-    for changed in ({"hidden_sizes": [8]}, {"env_id": "CartPole-v1", "eval_gate": None}, {"seed": 4}):
+    for changed in (
+        {"hidden_sizes": [8]},
+        {"env_id": "CartPole-v1", "eval_gate": None},
+        {"seed": 4},
+        {"epsilon_zeta": 2.0},
+    ):
         (in_tmp / "run" / "config.json").write_text(json.dumps({**settings, **changed}))
         assert f"must have the settings of its checkpoint, got {next(iter(changed))}" in refused(capsys)
     (in_tmp / "run" / "config.json").write_text(json.dumps({**settings, "wings": 2}))
