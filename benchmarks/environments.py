@@ -247,21 +247,21 @@ def main():
     torch.set_num_threads(1)
     runs = read_runs(arguments.runs)
     made = {(run["name"], run["env_id"], run["seed"]) for run in runs}
-    for env_id in arguments.only:
-        for name, kind, count in ((NAME, run_fastlander, arguments.seeds), (PEER, run_peer, arguments.peer_seeds)):
-            for seed in range(count):
-                if (name, env_id, seed) in made:
-                    continue
-                runs.append(kind(Config.preset(env_id=env_id, seed=seed, progress=False, device="cpu")))
-                record = runs[-1]
-                print(
-                    f"{env_id}, {name}, seed {seed}: {'solved' if record['solved'] else 'not solved'} after "
-                    f"{record['timesteps']:,} steps, {record['seconds']} s of CPU, load {os.getloadavg()[0]:.1f}",
-                    flush=True,
-                )
-                if arguments.runs:
-                    with arguments.runs.open("a") as file:
-                        file.write(json.dumps(record) + "\n")
+    wanted = [(NAME, run_fastlander, env_id, seed) for env_id in arguments.only for seed in range(arguments.seeds)]
+    wanted += [(PEER, run_peer, env_id, seed) for seed in range(arguments.peer_seeds) for env_id in arguments.only]
+    for name, make_run, env_id, seed in wanted:
+        if (name, env_id, seed) in made:
+            continue
+        record = make_run(Config.preset(env_id=env_id, seed=seed, progress=False, device="cpu"))
+        runs.append(record)
+        print(
+            f"{env_id}, {name}, seed {seed}: {'solved' if record['solved'] else 'not solved'} after "
+            f"{record['timesteps']:,} steps, {record['seconds']} s of CPU, load {os.getloadavg()[0]:.1f}",
+            flush=True,
+        )
+        if arguments.runs:
+            with arguments.runs.open("a") as file:
+                file.write(json.dumps(record) + "\n")
     print("| environment | | solved | steps until solved | CPU seconds until solved | greedy mean (worst seed) |")
     print("|---|---|---|---|---|---|")
     for env_id in arguments.only:

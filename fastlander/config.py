@@ -293,8 +293,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 ENV_DEFAULTS: dict[str, dict[str, Any]] = {
     "CartPole-v1": {"total_timesteps": 300_000, "train_freq": 8},
     "Acrobot-v1": {"total_timesteps": 300_000, "train_freq": 8},
-    # Every step costs 1 until the hill is climbed, or 200 steps are over. Single random actions never climb it, repeated
-    # ones do now and then. While they explore, the scores say little: so the gate is low, and epsilon falls late.
+    # Every step costs 1 until the hill is climbed or 200 steps are over. Single random actions never climb it, repeated
+    # ones do now and then. So epsilon falls late, and until then training scores say little: the gate is low.
     "MountainCar-v0": {
         "eval_gate": -190.0,
         "eval_interval": 10_000,
