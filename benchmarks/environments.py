@@ -2,10 +2,11 @@
 
 python -m benchmarks.environments [--seeds 10] [--peer-seeds 5] [--only CartPole-v1 ...] [--runs FILE] [--plot PNG]
 
-Both stop by the same rule, fastlander's (`Judge`): once the training episodes pass the gate, 100 fresh greedy episodes
-have to reach the environment's reward threshold, and 100 others again. Both learn and are judged in one thread, and
-what is counted is the CPU time of the process. Every few thousand steps 20 greedy episodes give a point of the learning
-curve; their time does not count. A peer stops at the number of steps that RL Zoo gives it.
+Both stop by fastlander's rule (`Judge`): once the training episodes pass the gate, 100 fresh greedy episodes have to
+reach the environment's reward threshold, and 100 others again. Both learn and are judged in one thread, and what is
+counted is the CPU time of the process. Every few thousand steps 20 greedy episodes give a point of the learning curve;
+their time does not count. The peer is judged more often: also where a point of its curve reaches the threshold, because
+its policy comes and goes faster than the mean of 50 episodes. It stops at the number of steps that RL Zoo gives it.
 
 `--runs` keeps each run as a line of JSON. Those that the file has already are not made again.
 """
@@ -100,14 +101,15 @@ class Curve:
         return time.process_time() - self._began
 
     def look(self, make_policy, timesteps, last=False):
-        """Add a point if one is due. What `make_policy` gives must leave the run's random streams alone."""
+        """Add a point if one is due; its mean, if so. `make_policy`'s must leave the run's random streams alone."""
         if timesteps < self._next and not last:
-            return
+            return None
         seconds = self.seconds()
         mean = evaluate(make_policy(), self._env, draw_seeds(self._rng, POINT_EPISODES)).mean
         self.points.append((timesteps, round(seconds, 3), mean))
         self._next = timesteps + self._every
         self._began = time.process_time() - seconds
+        return mean
 
     def outcome(self, name, config, solved, timesteps, judge):
         """The run as a record, after its last point."""
@@ -177,11 +179,14 @@ def run_peer(config):
                     scores.add(Finished([info["episode"]["r"]], [info["episode"]["l"]]), self.num_timesteps)
                     if judge.is_due(scores, self.num_timesteps):
                         self.solved = judge.judge(self.num_timesteps)
-            curve.look(lambda: policy.greedy, self.num_timesteps, self.solved or self.num_timesteps >= total)
+            mean = curve.look(lambda: policy.greedy, self.num_timesteps)
+            if mean is not None and mean >= judge.solved_score and not self.solved:
+                self.solved = judge.judge(self.num_timesteps)
             return not self.solved
 
     judging = Judging()
     model.learn(total, callback=judging)
+    curve.look(lambda: policy.greedy, judging.num_timesteps, last=True)
     judge.close()
     env.close()
     return curve.outcome(PEER, config, judging.solved, judging.num_timesteps, judge)
