@@ -232,7 +232,7 @@ def draw(runs, path):
             ax.set(xlabel=label, title=None if line else env_id)
             ax.grid(alpha=0.3)
             if axis:
-                ax.set_xscale("log")
+                ax.set(xscale="log", xlim=(0.1, None))
         axes[0, column].xaxis.set_major_formatter(lambda value, _: f"{value / 1000:.0f}k")
     axes[0, 0].set_ylabel("greedy return")
     axes[1, 0].set_ylabel("greedy return")
