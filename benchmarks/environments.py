@@ -1,6 +1,7 @@
 """Other environments: their own defaults beside Stable-Baselines3's DQN with RL Zoo's settings, several seeds each.
 
 python -m benchmarks.environments [--seeds 10] [--peer-seeds 5] [--only CartPole-v1 ...] [--runs FILE] [--plot PNG]
+python -m benchmarks.environments --climbs    # how often random actions, single and repeated, climb MountainCar's hill
 
 Both stop by fastlander's rule (`Judge`): once the training episodes pass the gate, 100 fresh greedy episodes have to
 reach the environment's reward threshold, and 100 others again. Both learn and are judged in one thread, and what is
@@ -29,6 +30,7 @@ from fastlander.evaluation.episodes import evaluate, make_eval_env
 from fastlander.evaluation.judge import Judge
 from fastlander.evaluation.scores import Scores
 from fastlander.experience.collector import Finished
+from fastlander.learner.exploration import RepeatedActions
 from fastlander.streams import draw_seeds
 from fastlander.training.run_state import Run
 from fastlander.training.trainer import judge_if_due, steps
@@ -192,6 +194,21 @@ def run_peer(config):
     return curve.outcome(PEER, config, judging.solved, judging.num_timesteps, judge)
 
 
+def climbs(exponent, vector_steps=6_250, num_envs=32):
+    """Random episodes of MountainCar that reach the top, and all that ended; None repeats no action."""
+    rng = np.random.default_rng(0)
+    repeated = RepeatedActions(num_envs, 3, exponent or 2.0, np.random.SeedSequence(0))
+    reached = ended = 0
+    with contextlib.closing(make_vec_env("MountainCar-v0", num_envs)) as env:
+        env.reset(seed=0)
+        for _ in range(vector_steps):
+            random = rng.integers(3, size=num_envs)
+            action = random if exponent is None else repeated.act(random, np.ones(num_envs))
+            _, _, terminated, truncated, _ = env.step(action)
+            reached, ended = reached + terminated.sum(), ended + (terminated | truncated).sum()
+    return reached, ended
+
+
 def read_runs(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path and path.exists() else []
 
@@ -248,7 +265,12 @@ def main():
     parser.add_argument("--only", nargs="+", choices=ENV_DEFAULTS, default=list(ENV_DEFAULTS))
     parser.add_argument("--runs", type=Path, default=None, help="where to keep the runs")
     parser.add_argument("--plot", default=None, help="where to write the learning curves")
+    parser.add_argument("--climbs", action="store_true", help="only count how often random actions reach the top")
     arguments = parser.parse_args()
+    if arguments.climbs:
+        for exponent in (None, 3.0, 2.0, 1.5):
+            print("epsilon_zeta {}: {} of {} episodes".format(exponent, *climbs(exponent)), flush=True)
+        return
     torch.set_num_threads(1)
     runs = read_runs(arguments.runs)
     made = {(run["name"], run["env_id"], run["seed"]) for run in runs}
