@@ -10,11 +10,12 @@ dependencies, a package index, Debian's archive, 3 GB, and some minutes. It make
 - `root`: Python for arm64, from Debian's packages, unpacked and not installed
 - `site`: the wheels for aarch64 of the versions that are installed here, but for torch, which is the last one with a
   small build for aarch64. Machine code fits only the Numba and llvmlite that compiled it.
-- `package`: this package, with all kernels compiled on this machine for aarch64 (`fastlander.kernels.ship`)
+- `kernels-...`: all kernels, compiled on this machine for aarch64 (`fastlander.kernels.ship`)
+- `package`: this package, with these kernels
 
-What is there already is used again, except `package`. Then it runs `python -m tests.digests` here, and under qemu with
-the kernels from `package`: none is compiled there. Exit status 1 if a digest differs, if one is missing, or if anything
-was compiled under qemu.
+What is there already is used again, kernels as long as they are of these sources. Then `python -m tests.digests` runs
+here, and under qemu with the kernels from `package`, where none is compiled. Exit status 1 if a digest differs, if one
+is missing, or if anything was compiled under qemu.
 """
 
 import importlib.metadata
@@ -27,8 +28,11 @@ import sys
 import zipfile
 
 import llvmlite.binding
+import numba
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from fastlander.kernels.kernel_cache import code_digest
 
 SOURCE = pathlib.Path(__file__).parent.parent
 QEMU = "qemu-aarch64-static"
@@ -85,20 +89,32 @@ def make_site(site, wheels):
             archive.extractall(site)
 
 
-def make_package(package, cache):
-    """Copy the package and the tests, and compile every kernel for aarch64 into the copy."""
+def kernels_folder():
+    """A name for the kernels of these sources, compiled by this Numba and llvmlite."""
+    sources = code_digest(sorted((SOURCE / "fastlander").rglob("*.py")))
+    return f"kernels-{numba.__version__}-{llvmlite.__version__}-{sources[:16]}"
+
+
+def make_kernels(kernels):
+    """Compile every kernel for aarch64, as `hatch_build.py` does for a wheel."""
     say("compiling kernels for aarch64")
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-m", "fastlander.kernels.ship", "aarch64", kernels]
+    subprocess.run(command, cwd=SOURCE, env=environment, check=True)
+
+
+def make_package(package, kernels):
+    """Copy the package, the tests and the kernels."""
+    shutil.rmtree(package, ignore_errors=True)
     for folder in ("fastlander", "tests"):
         ignored = shutil.ignore_patterns("__pycache__", "compiled", "data")
         shutil.copytree(SOURCE / folder, package / folder, ignore=ignored)
-    environment = {**os.environ, "PYTHONPATH": str(package), "NUMBA_CACHE_DIR": str(cache)}
-    command = [sys.executable, "-m", "fastlander.kernels.ship", "aarch64", package / "fastlander/compiled/aarch64"]
-    subprocess.run(command, cwd=package, env=environment, check=True)
+    shutil.copytree(kernels, package / "fastlander/compiled/aarch64")
 
 
 def emulated(directory):
     """The digests under qemu: the command's output, once nothing was compiled. RuntimeError otherwise."""
-    cache = directory / "cache" / "emulated"
+    cache = directory / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     path = os.pathsep.join(str(directory / name) for name in ("package", "site"))
     # Only what is named here: the settings of this machine's Python and Numba are not for the other one.
@@ -139,14 +155,15 @@ def main(arguments):
         return 2
     directory = pathlib.Path(arguments[0]).absolute()
     directory.mkdir(parents=True, exist_ok=True)
-    for name, make in (("root", make_root), ("site", lambda site: make_site(site, directory / "wheels"))):
+    kernels = kernels_folder()
+    parts = {"root": make_root, "site": lambda site: make_site(site, directory / "wheels"), kernels: make_kernels}
+    for name, make in parts.items():
         if not (directory / name).exists():
             unfinished = directory / f"{name}.unfinished"
             shutil.rmtree(unfinished, ignore_errors=True)
             make(unfinished)
             unfinished.rename(directory / name)
-    shutil.rmtree(directory / "package", ignore_errors=True)
-    make_package(directory / "package", directory / "cache" / "arm")
+    make_package(directory / "package", directory / kernels)
     say("computing on this machine")
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     here, ours = digests([sys.executable, "-m", "tests.digests"], SOURCE, environment)

@@ -1,7 +1,9 @@
 import json
 import sys
 
+import numba
 import pytest
+from numba.core import event
 
 from tests import digests, emulate_arm
 
@@ -53,3 +55,12 @@ def test_digests_of_two_runs_are_the_same_and_kernels_that_were_compiled_here_ar
     assert len(lines) == 7
     assert lines[:3] == lines[4:]
     assert lines[0][1] == lines[1][1] != lines[2][1]
+
+
+def test_what_numba_compiles_is_noticed():
+    function = numba.njit(lambda x: x + 1)
+    for noticed in (True, False):
+        compiling = digests.Compiling()
+        with event.install_listener("numba:compile", compiling):
+            assert function(1) == 2
+        assert bool(compiling.begun) == noticed
