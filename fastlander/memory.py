@@ -1,6 +1,7 @@
 """The memory that this process can still take, and a check that what is asked for fits in it."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -69,8 +70,6 @@ def _of_machine(file: Path = Path("/proc/meminfo")) -> Iterator[int]:
         yield sum(int(fields[name].split()[0]) for name in ("MemAvailable", "SwapFree")) * 1024
         return
     with contextlib.suppress(ImportError, AttributeError, OSError, ValueError):
-        import os
-
         yield os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -79,7 +78,7 @@ def _of_control_groups(
 ) -> Iterator[int]:
     """What the control groups of this process, version 1 or 2, and those around them leave (Linux; containers)."""
     try:
-        lines = membership.read_text().splitlines()
+        lines = os.fsdecode(membership.read_bytes()).splitlines()  # it has names of directories, in any encoding
     except OSError:
         return
     for line in lines:

@@ -102,7 +102,7 @@ def remembered_code_digest(files: list[pathlib.Path], memo: pathlib.Path) -> str
     """
     text = text_digest(files)
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        known = json.loads(memo.read_text())
+        known = json.loads(memo.read_text(encoding="utf-8"))
         if (
             isinstance(known, dict)
             and known.get("text") == text

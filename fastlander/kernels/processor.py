@@ -19,5 +19,10 @@ def has_avx512() -> bool:
 
 
 def available_processors() -> int:
-    """Number of processors that this process may run on."""
+    """Number of processors that this process may run on. Slow and fast ones count alike.
+
+    From Python 3.13 on, PYTHON_CPU_COUNT and `python -X cpu_count` say another number.
+    """
+    if hasattr(os, "process_cpu_count"):
+        return os.process_cpu_count() or 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

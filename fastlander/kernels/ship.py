@@ -6,6 +6,7 @@
 import os
 import pathlib
 import sys
+import tempfile
 
 from fastlander.kernels.shipped import LEVELS, features_of
 
@@ -20,6 +21,13 @@ def ship(level: str, folder: pathlib.Path) -> int:
     os.environ["NUMBA_CPU_FEATURES"] = "" if level == "aarch64" else features_of(level)
     if level == "aarch64":
         _aim_at_arm()
+    # Numba cannot write again what it loaded, so there must be nothing to load.
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["NUMBA_CACHE_DIR"] = cache
+        return _compile_into(folder, level)
+
+
+def _compile_into(folder: pathlib.Path, level: str) -> int:
     from fastlander.signatures import every_kernel
 
     folder.mkdir(parents=True, exist_ok=True)

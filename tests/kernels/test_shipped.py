@@ -146,6 +146,22 @@ def test_a_level_that_does_not_exist_is_refused(tmp_path):
         ship("x86-64-v9", tmp_path)
 
 
+SHIP = """
+import os, pathlib, sys
+from fastlander.kernels import ship
+ship._compile_into = lambda folder, level: len(os.listdir(os.environ["NUMBA_CACHE_DIR"])) + ("numba" in sys.modules)
+print(ship.ship("x86-64-v2", pathlib.Path("nowhere")))
+"""
+
+
+def test_what_was_compiled_before_is_not_loaded_to_be_shipped(tmp_path):
+    """Numba refuses to write what it loaded. It reads where its cache is when it is imported."""
+    (tmp_path / "file").touch()
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    process = subprocess.run([sys.executable, "-c", SHIP], env=environment, capture_output=True, text=True, check=False)
+    assert process.stdout == "0\n", process.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_level_compiles_and_the_machine_s_own_give_the_same_lander(level, tmp_path):
