@@ -26,6 +26,8 @@ OWN_KWARGS = (
 """Arguments of `gymnasium.make` and `make_vec` that a run gives itself, and so `Config.env_kwargs` cannot set."""
 WITHOUT_EFFECT = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
 """Settings that do not change the result of a run. They say where it is written, what it shows, how often it saves."""
+ADDED_LATER = ("epsilon_zeta", "env_kwargs")
+"""Settings that model files and checkpoints name only where they are set, as earlier versions had none of them."""
 
 Positive = Annotated[float, Range(low=0, low_open=True, high_open=True)]
 Fraction = Annotated[float, Range(low=0, high=1)]
@@ -38,7 +40,8 @@ Backend = Literal["native", "sync", "async"]
 class Config:
     """Settings of one training run. A wrong value raises ValueError with one line when the Config is made.
 
-    The defaults are those that solved LunarLander fastest. `Config.preset("lecture")` gives the lecture's numbers.
+    The defaults are those that solved LunarLander fastest. `Config.preset("lecture")` gives the lecture's numbers, and
+    `Config.preset(env_id="CartPole-v1")` the defaults of another environment (`ENV_DEFAULTS` has those there are).
     A timestep is one step of one environment. A vector step makes `num_envs` timesteps.
     """
 
@@ -133,6 +136,8 @@ class Config:
     """Factor on epsilon after each episode, for the per-episode schedule."""
     per_env_epsilon: bool = True
     """Environment i of N explores with epsilon**(1 + 2 i / (N - 1)), as in Ape-X (Horgan et al. 2018)."""
+    epsilon_zeta: Annotated[float, Range(low=1, low_open=True, high_open=True)] | None = None
+    """Exponent of the zeta distribution by which random actions repeat (Dabney et al. 2021). None repeats none."""
 
     def __post_init__(self) -> None:
         if self.output_dir is not None:
@@ -191,11 +196,41 @@ class Config:
         return self.tau < 1 or self.target_update_freq > 1
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> Self:
-        """The settings of a preset, some of them changed. ValueError if there is no such preset or setting."""
+    def preset(cls, name: str = "default", **changes: Any) -> Self:
+        """The settings of a preset, some of them changed.
+
+        Args:
+            name: default, best or lecture. An environment in `ENV_DEFAULTS` has its own default, and no other preset.
+            **changes: settings, `env_id` among them.
+
+        Raises:
+            ValueError: there is no such preset for this environment, or no such setting.
+        """
         if name not in PRESETS:
             raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
-        return cls(**{**PRESETS[name], **known_settings(changes)})
+        own = env_defaults(changes.get("env_id", LANDER_ID))
+        if own is not None and name != "default":
+            env_id = changes["env_id"]
+            raise InputError(f"preset must be default for env_id {env_id!r}, got {name!r} (which is for {LANDER_ID})")
+        return cls(**{**(own or PRESETS[name]), **known_settings(changes)})
+
+    def origin(self) -> str:
+        """Whose defaults these settings are and which of them differ, as a line for people."""
+        own = env_defaults(self.env_id)
+        bases = [LANDER_ID] if own is None else [self.env_id, LANDER_ID]
+        changes = {base: self._changes(type(self).preset(env_id=base)) for base in bases}
+        base = min(bases, key=lambda base: len(changes[base]))
+        whose = "its own defaults" if base == self.env_id else f"the defaults of {LANDER_ID}"
+        changed = ", ".join(f"{name} {value}" for name, value in changes[base].items())
+        line = f"{self.env_id} with {whose}{', but ' * bool(changed)}{changed}"
+        if own is not None and base == LANDER_ID:
+            line += f" (Config.preset(env_id={self.env_id!r}) has its own)"
+        return line
+
+    def _changes(self, base: Self) -> dict[str, Any]:
+        """The settings that decide the result and are others than those of `base`, but for env_id and seed."""
+        names = [name for name in setting_types() if name not in ("env_id", "seed", *WITHOUT_EFFECT)]
+        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(base, name)}
 
     def to_json(self) -> str:
         """Every setting, as a JSON object with a key per field."""
@@ -210,7 +245,8 @@ class Config:
         settings = json.loads(self.to_json())
         if self.is_lander and self.max_episode_steps is None:
             settings["max_episode_steps"] = TRAINING_LIMIT
-        return {name: value for name, value in settings.items() if name not in WITHOUT_EFFECT}
+        left_out = [*WITHOUT_EFFECT, *(name for name in ADDED_LATER if not settings[name])]
+        return {name: value for name, value in settings.items() if name not in left_out}
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -276,12 +312,37 @@ PRESETS: dict[str, dict[str, Any]] = {
         "solved_by": "training",
     },
 }
-"""The settings of each preset that differ from the defaults."""
+"""The settings of each preset that differ from the defaults of `Config`, which are LunarLander's."""
+
+ENV_DEFAULTS: dict[str, dict[str, Any]] = {
+    "CartPole-v1": {"total_timesteps": 300_000, "train_freq": 8},
+    "Acrobot-v1": {"total_timesteps": 300_000, "train_freq": 8},
+    # Every step costs 1 until the hill is climbed or 200 steps are over. Single random actions never climb it, repeated
+    # ones do now and then. So epsilon falls late, and until then training scores say little: the gate is low.
+    "MountainCar-v0": {
+        "eval_gate": -190.0,
+        "eval_interval": 10_000,
+        "hidden_sizes": (64, 64),
+        "buffer_size": 100_000,
+        "train_freq": 8,
+        "gamma": 0.99,
+        "epsilon_end": 0.05,
+        "epsilon_timesteps": 300_000,
+        "per_env_epsilon": False,
+        "epsilon_zeta": 2.0,
+    },
+}
+"""By environment: the settings of its own default preset that differ from the defaults of `Config`."""
 
 
 def is_lander(env_id: str) -> bool:
     """Whether this id is of LunarLander with discrete actions, Gymnasium's or this package's."""
     return env_id in LANDER_IDS
+
+
+def env_defaults(env_id: Any) -> dict[str, Any] | None:
+    """The row of `ENV_DEFAULTS` for an environment; None where it has none and begins with the lander's."""
+    return ENV_DEFAULTS.get(env_id) if isinstance(env_id, str) else None
 
 
 def current_env_id(env_id: str, stacklevel: int) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from fastlander.arguments import Imports, parse
-from fastlander.config import PRESETS, Config, setting_types
+from fastlander.config import LANDER_ID, PRESETS, Config, env_defaults, setting_types
 from fastlander.terminal import FAILED, exit_status, print_lines
 from fastlander.validation import Count, InputError, check, check_path
 
@@ -28,7 +28,8 @@ class Arguments:
     """Train a DQN on LunarLander (or another environment with flat observations and discrete actions)."""
 
     preset: Literal["default", "best", "lecture"] = "default"
-    """Settings to start from: default (solves fastest), best (best lander of two million steps) or the lecture's."""
+    """Settings to start from: default (solves fastest), best (best lander of two million steps) or the lecture's.
+    CartPole-v1, Acrobot-v1 and MountainCar-v0 have a default of their own, and no other preset."""
     config_file: Annotated[str | None, tyro.conf.arg(name="config", metavar="FILE")] = None
     """File of settings on top of the preset's: TOML, or the config.json of a run. Other flags change these."""
     seeds: Count | None = None
@@ -47,17 +48,24 @@ class Arguments:
 
 
 def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
-    """The arguments of a command line: the settings of its preset, changed by its file, then by its other flags."""
+    """The arguments of a command line: the settings of its preset and environment, or of its file, then its flags."""
     args = list(sys.argv[1:] if argv is None else argv)
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--preset", choices=PRESETS, default="default")
     first.add_argument("--config")
+    first.add_argument("--env-id", "--env_id", default=LANDER_ID)
     try:
         found = first.parse_known_args(args)[0]
-        preset, file = found.preset, found.config
+        preset, file, env_id = found.preset, found.config, found.env_id
     except argparse.ArgumentError:
-        preset, file = "default", None  # tyro refuses it below, with the same kind of line as for every other flag
-    config = Config.preset(preset) if file is None else _read_file(file, preset)
+        # tyro refuses it below, with the same kind of line as for every other flag
+        preset, file, env_id = "default", None, LANDER_ID
+    if file is not None:
+        config = _read_file(file, preset)
+    elif env_defaults(env_id) is not None:
+        config = Config.preset(preset, env_id=env_id)
+    else:
+        config = Config.preset(preset)
     hints: dict[str, Any] = {
         "preset": Literal[tuple(PRESETS)],
         "config": str | None,

@@ -25,6 +25,11 @@ from tests.conftest import can_import_box2d
         ("--gamma 1.5", "gamma must be a number of at least 0 and at most 1, got 1.5"),
         ("--device gpu", "--device must be one of auto, cpu, cuda, got 'gpu'"),
         ("--preset worst", "--preset must be one of default, best, lecture, got 'worst'"),
+        (
+            "--preset best --env-id CartPole-v1",
+            "preset must be default for env_id 'CartPole-v1', got 'best' (which is for LunarLander-v3)",
+        ),
+        ("--epsilon-zeta 1", "epsilon_zeta must be a number above 1 or None, got 1.0"),
         ("--hidden-sizes a b", "--hidden-sizes must be one or more numbers, each an integer of at least 1, got 'a b'"),
         ("--adam-betas 0.9", "--adam-betas must be 2 numbers, each a number of at least 0 and below 1, got '0.9'"),
         ("--mirror-augmentation maybe", "--mirror-augmentation must be True or False or None, got 'maybe'"),
@@ -71,6 +76,28 @@ def test_flags_change_the_preset_whatever_their_order():
     assert config_of(["--no-double-dqn", "--max-grad-norm", "None"]) == Config(double_dqn=False, max_grad_norm=None)
 
 
+def test_an_environment_s_own_defaults_come_before_the_flags():
+    own = Config.preset(env_id="MountainCar-v0")
+    assert own != Config(env_id="MountainCar-v0")
+    assert config_of(["--env-id", "MountainCar-v0"]) == own
+    assert config_of(["--preset=default", "--env_id=MountainCar-v0"]) == own
+    changed = Config.preset(env_id="MountainCar-v0", num_envs=4, epsilon_zeta=None)
+    assert config_of(["--num-envs", "4", "--env-id", "MountainCar-v0", "--epsilon-zeta", "None"]) == changed
+    assert config_of(["--env-id", "tests/Corridor-v0"]) == Config(env_id="tests/Corridor-v0")
+    with pytest.warns(UserWarning, match="LunarLander-v2") as caught:
+        assert config_of(["--env-id", "LunarLander-v2"]) == Config()
+    assert len(caught) == 1
+
+
+def test_the_settings_of_another_environment_are_said_and_recorded(in_tmp, capsys):
+    flags = ["--env-id", "CartPole-v1", "--eval-episodes", "2", "--total-timesteps", "900", "--output-dir", "run"]
+    assert train.main(flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "CartPole-v1 with its own defaults, but total_timesteps 900, eval_episodes 2"
+    own = Config.preset(env_id="CartPole-v1", eval_episodes=2, total_timesteps=900, output_dir="run")
+    assert Config.from_json((in_tmp / "run" / "config.json").read_text()) == own
+
+
 def run(*command, **options):
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, **options)
 
@@ -84,6 +111,8 @@ def test_help_shows_every_setting_with_its_default():
     assert "--preset default|best|lecture" in out
     lecture = run("-m", "fastlander.train", "--preset", "lecture", "--help").stdout
     assert "(default: 5000)" in lecture
+    mountain_car = run("-m", "fastlander.train", "--env-id", "MountainCar-v0", "--help").stdout
+    assert "(default: 2.0)" in mountain_car
 
 
 def test_the_commands_name_each_other():

@@ -2,12 +2,14 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import re
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from fastlander import Config
-from fastlander.config import is_lander
+from fastlander.config import ENV_DEFAULTS, LANDER_IDS, is_lander
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,7 @@ from fastlander.config import is_lander
         ),
         ({"candidates": -1}, "candidates must be an integer of at least 0, got -1"),
         ({"epsilon_end": 0.5, "epsilon_start": 0.1}, "epsilon_end must be at most epsilon_start, got 0.5"),
+        ({"epsilon_zeta": 1.0}, "epsilon_zeta must be a number above 1 or None, got 1.0"),
         ({"env_id": "CartPole-v1", "mirror_augmentation": True}, "mirror_augmentation must be off for env_id 'Cart"),
     ],
 )
@@ -75,7 +78,10 @@ def test_some_settings_have_no_effect_on_the_result():
     config = Config(num_envs=4, hidden_sizes=(8,), output_dir="x", progress=False, tensorboard=True, seed=3)
     settings = config.result_settings()
     names = {field.name for field in dataclasses.fields(Config)}
-    assert names - settings.keys() == {"output_dir", "progress", "tensorboard", "checkpoint_interval"}
+    # What earlier versions had not is left out where it is not set, so that equal runs leave equal files.
+    without = {"output_dir", "progress", "tensorboard", "checkpoint_interval", "epsilon_zeta", "env_kwargs"}
+    assert names - settings.keys() == without
+    assert Config(epsilon_zeta=2).result_settings()["epsilon_zeta"] == 2.0
     assert settings["hidden_sizes"] == [8]
     # The lander's own limit of training episodes is spelled out, as earlier versions have it in their files.
     assert settings["max_episode_steps"] == 500
@@ -124,6 +130,52 @@ def test_unknown_preset_and_setting():
         Config.preset("worst")
     with pytest.raises(ValueError, match="no setting named 'num_env'"):
         Config.preset("lecture", num_env=4)
+
+
+@pytest.mark.parametrize("env_id", ENV_DEFAULTS)
+def test_an_environment_has_defaults_of_its_own(env_id):
+    own = Config.preset(env_id=env_id)
+    assert own == Config(env_id=env_id, **ENV_DEFAULTS[env_id])
+    assert all(getattr(Config(), name) != value for name, value in ENV_DEFAULTS[env_id].items())  # no idle entry
+    assert Config.preset("default", env_id=env_id, gamma=0.5) == dataclasses.replace(own, gamma=0.5)
+    assert Config.from_json(own.to_json()) == own
+    assert gym.spec(env_id).reward_threshold is not None
+    for name in ("best", "lecture"):
+        line = f"preset must be default for env_id {env_id!r}, got {name!r} (which is for LunarLander-v3)"
+        with pytest.raises(ValueError, match=re.escape(line)):
+            Config.preset(name, env_id=env_id)
+
+
+def test_the_lander_and_unknown_environments_keep_the_lander_s_defaults():
+    assert Config.preset() == Config()
+    for env_id in (*LANDER_IDS, "tests/Corridor-v0"):
+        assert Config.preset(env_id=env_id) == Config(env_id=env_id)
+        assert Config.preset("best", env_id=env_id).n_step == 8
+    # A Config, and so the record of a run, is what it says: no other environment's defaults come in.
+    assert Config(env_id="MountainCar-v0").epsilon_zeta is None
+    assert Config.from_json('{"env_id": "MountainCar-v0"}') == Config(env_id="MountainCar-v0")
+    with pytest.raises(ValueError, match="env_id must be"):
+        Config.preset(env_id=["CartPole-v1"])
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        (Config.preset(env_id="CartPole-v1", seed=3, output_dir="x"), "CartPole-v1 with its own defaults"),
+        (
+            Config.preset(env_id="CartPole-v1", gamma=0.5, hidden_sizes=(8,)),
+            "CartPole-v1 with its own defaults, but hidden_sizes (8,), gamma 0.5",
+        ),
+        (
+            Config(env_id="CartPole-v1", gamma=0.5),
+            "CartPole-v1 with the defaults of LunarLander-v3, but gamma 0.5 "
+            "(Config.preset(env_id='CartPole-v1') has its own)",
+        ),
+        (Config(env_id="tests/Corridor-v0"), "tests/Corridor-v0 with the defaults of LunarLander-v3"),
+    ],
+)
+def test_a_line_says_whose_defaults_the_settings_are(config, line):
+    assert config.origin() == line
 
 
 def test_lunar_lander_v2_becomes_v3_with_one_warning():

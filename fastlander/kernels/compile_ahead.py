@@ -13,10 +13,9 @@ from fastlander.kernels.processor import available_processors
 from fastlander.startup import is_command
 
 _CODE = """
-import sys
+import importlib, sys
 sys.path[:] = {path!r}
-from fastlander.warmup import be_second_process
-be_second_process({work!r})
+importlib.import_module("fastlander.warmup").be_second_process({work!r})
 """
 
 

@@ -34,7 +34,7 @@ class LunarLanderEnv(gym.Env):
     It has no Box2D world, so there is no `world`, `lander` or `legs`. Its pictures are Gymnasium's without the engines'
     particles. It may be pickled and copied at any time; a copy goes on as the original does.
 
-    The first step on a machine compiles its kernel, which takes half a minute to a minute. One thread uses an
+    The first step on a machine compiles its kernel, which takes about half a minute. One thread uses an
     environment at a time. A method that is called while another thread is in one raises RuntimeError.
 
     Examples:

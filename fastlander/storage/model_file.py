@@ -159,9 +159,9 @@ def _check_run(path: Path, beside_path: Path | None, config: Config) -> None:
 
 def difference(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> str | None:
     """The first setting of `wanted` that `got` has not or has otherwise, in words; None if there is none."""
-    for name, value in wanted.items():
-        if name not in got or got[name] != value:
-            return f"{name} {shown(got.get(name))} instead of {shown(value)}"
+    for name in dict.fromkeys([*wanted, *got]):
+        if wanted.get(name) != got.get(name):
+            return f"{name} {shown(got.get(name))} instead of {shown(wanted.get(name))}"
     return None
 
 

@@ -130,7 +130,6 @@ def _check_settings(path: Path, config: Config, saved: dict[str, Any], source: s
         saved: `Config.result_settings` of the run.
         source: where they come from, for the error's line.
     """
-    settings, saved = config.result_settings(), {"env_kwargs": {}, **saved}  # earlier versions have no such setting
-    found = difference({name: saved.get(name) for name in settings}, settings)
+    found = difference(saved, config.result_settings())
     if found:
         raise InputError(f"{path / CONFIG_FILE} must have the settings of {source}, got {found}")

@@ -187,10 +187,10 @@ class SeedsDirectory:
             return
         except (OSError, ValueError) as error:
             raise InputError(f"{file} must be as the run left it, got another ({quoted(reason(error))})") from None
-        wanted = self.config_of(seed).result_settings()
-        for name, value in found.result_settings().items():
-            if value != wanted[name]:
-                raise InputError(f"{file} must have the settings of {SETTINGS_FILE}, got {name} {value!r}")
+        wanted, got = self.config_of(seed).result_settings(), found.result_settings()
+        for name in dict.fromkeys([*got, *wanted]):
+            if got.get(name) != wanted.get(name):
+                raise InputError(f"{file} must have the settings of {SETTINGS_FILE}, got {name} {got.get(name)!r}")
 
     def _not_written(self, error: OSError) -> RunFailed:
         return RunFailed(f"{self.path / SEEDS_FILE} could not be written ({reason(error)}); the seeds in it are done")

@@ -178,6 +178,8 @@ def _train(
             pool.prepare()
         with open_directory() as directory, interrupts() as interrupted, SeedsBar(config, len(directory.seeds)) as bar:
             bar.advance(len(directory.rows))
+            if not config.is_lander:
+                show(config.origin())
             for message in pool.run(_jobs(directory), interrupted):
                 _take(message, directory, failed, show)
                 refused += [message["failed"]] if message.get("bad_input") else []

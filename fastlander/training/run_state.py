@@ -16,7 +16,7 @@ from fastlander.experience.replay_buffer import ReplayBuffer
 from fastlander.experience.transition import transition_fields
 from fastlander.learner.agent import Agent, Spaces
 from fastlander.learner.dqn import DQN
-from fastlander.learner.exploration import epsilon_exponents
+from fastlander.learner.exploration import RepeatedActions, epsilon_exponents
 from fastlander.learner.schedules import crossings, epsilon_at
 from fastlander.states import Flag, Form, Real, Weights, Whole, check_state
 from fastlander.storage.tables import MetricsRow
@@ -27,7 +27,7 @@ from fastlander.training.result import make_agent
 from fastlander.validation import InputError
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
-"""Attributes of a `Run` that have a state of their own."""
+"""Attributes of every `Run` that have a state of their own."""
 
 
 class Run:
@@ -59,6 +59,13 @@ class Run:
         self.clock = Clock()
         self.candidates = Candidates(config, self.dqn.q_network.flat)
         self.judge = Judge(config, self.dqn, self.display.say, processors)
+        self.repeated_actions: RepeatedActions | None = None
+        """What explores where `epsilon_zeta` is set; else `DQN.act` does."""
+        if config.epsilon_zeta is not None:
+            self.repeated_actions = RepeatedActions(
+                env.num_envs, num_actions, config.epsilon_zeta, streams.exploration.spawn(1)[0]
+            )
+        self._parts = PARTS if self.repeated_actions is None else (*PARTS, "repeated_actions")
         self.timesteps = 0
         self.epsilon = config.epsilon_start
         self.solved: bool | None = None
@@ -72,6 +79,12 @@ class Run:
     def epsilons(self) -> np.ndarray:
         """float64[N]: the share of random actions of each environment."""
         return self.epsilon**self._exponents
+
+    def act(self) -> np.ndarray:
+        """What each environment does next, by epsilon-greedy exploration: int64[N]."""
+        if self.repeated_actions is None:
+            return self.dqn.act(self.collector.obs, self.epsilons())
+        return self.repeated_actions.act(self.dqn.greedy(self.collector.obs), self.epsilons())
 
     def updates_due(self) -> int:
         """The updates that the last vector step earned."""
@@ -122,7 +135,7 @@ class Run:
 
     def get_state(self) -> dict[str, Any]:
         """Everything that decides how the run goes on, for `set_state`; to be taken between two vector steps."""
-        state = {name: getattr(self, name).get_state() for name in PARTS}
+        state = {name: getattr(self, name).get_state() for name in self._parts}
         if hasattr(self.env, "get_state"):
             state |= {"env": self.env.get_state(), "collector": self.collector.get_state()}
         state["last_good"] = self.last_good.cpu().clone()
@@ -136,7 +149,7 @@ class Run:
             ValueError: another state.
         """
         self._check_state(state)
-        for name in PARTS:
+        for name in self._parts:
             getattr(self, name).set_state(state[name])
         self.timesteps, self.epsilon, self.logged_at = state["timesteps"], state["epsilon"], state["logged_at"]
         self.last_good.copy_(state["last_good"])
@@ -161,7 +174,7 @@ class Run:
             "solved": Flag() if state.get("solved") is not None else None,
             "last_good": Weights(len(self.last_good), finite=True),
         }
-        parts = [*PARTS, *(["env", "collector"] if hasattr(self.env, "get_state") else [])]
+        parts = [*self._parts, *(["env", "collector"] if hasattr(self.env, "get_state") else [])]
         for name in parts:
             if not isinstance(state.get(name), dict):
                 raise InputError(f"the state of a run must have {', '.join([*own, *parts])}, got no {name}")

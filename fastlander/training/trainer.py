@@ -41,7 +41,7 @@ def steps(run: Run) -> Iterator[Finished]:
     """
     dqn, collector, buffer = run.dqn, run.collector, run.buffer
     while True:
-        action = dqn.act(collector.obs, run.epsilons())
+        action = run.act()
         dqn.learning_rate = learning_rate_at(run.config, run.timesteps)
         with dqn.learning(buffer, run.updates_due()):
             transitions, finished = collector.step(action)
@@ -242,6 +242,8 @@ def log(run: Run, directory: RunDirectory) -> MetricsRow:
         path = directory.save_model(run.dqn.q_network)
         raise Diverged(f"the loss became {loss} by step {run.timesteps:,}; the last good weights are in {path}")
     run.last_good.copy_(run.dqn.q_network.flat)
+    if not run.logged_at and not run.config.is_lander:
+        run.display.say(run.config.origin())
     row = run.metrics_row()
     directory.log(row)
     run.display.show(row)

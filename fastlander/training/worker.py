@@ -173,7 +173,7 @@ class _Trainee:
             at_once = runs_that_fit(config, *sizes, most)
             with closing(Run(config, env, self._make_dqn, processors=1)) as run:
                 for _ in range(config.n_step):
-                    run.buffer.extend_unchecked(run.collector.step(run.dqn.act(run.collector.obs, run.epsilons()))[0])
+                    run.buffer.extend_unchecked(run.collector.step(run.act())[0])
                 if len(run.buffer):
                     run.dqn.learn(run.buffer, 1)
         return at_once

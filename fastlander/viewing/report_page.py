@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from fastlander.config import Backend, Config
+from fastlander.config import LANDER_ID, Backend, Config
 from fastlander.environments import find_spec
 from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interval
 from fastlander.evaluation.scores import WINDOW
@@ -216,8 +216,8 @@ def _spread(evaluation: Evaluation) -> str:
 
 def _settings(config: Config) -> list[tuple[str, str, bool]]:
     """Name and value of each setting that decides the result, and whether it is not the default."""
-    default = Config().result_settings()
-    return [(name, json.dumps(value), value != default[name]) for name, value in config.result_settings().items()]
+    default = Config.preset(env_id=config.env_id).result_settings() | {"env_id": LANDER_ID}
+    return [(name, json.dumps(value), value != default.get(name)) for name, value in config.result_settings().items()]
 
 
 def _thinned(indices: np.ndarray, most: int) -> np.ndarray:

@@ -68,7 +68,7 @@ def test_a_terminal_s_line_is_rewritten_once_a_second(impatient, monkeypatch):
     loaded = sum(one.py_func.__module__.startswith("fastlander.lander.") for one in KERNELS)
     assert re.fullmatch(
         rf"fastlander: compiling serve_step_once \(\d of the {loaded} kernels of lander\) once for this machine: "
-        "1 to 2 minutes, more if it is busy",
+        "15 to 40 seconds, more if it is busy",
         first,
     )
     assert re.fullmatch(r"\rfastlander: 1 s\rfastlander: 2 s\rfastlander: compiled serve_step_once in 2\.\d s", rest[0])

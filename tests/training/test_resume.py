@@ -92,6 +92,7 @@ def test_a_resumed_run_comes_to_the_same(in_tmp, alone, at):
         {"solved_by": "never", "candidates": 3, "learning_rate_end": 1e-5, "checkpoint_interval": 0.01},
         {"solved_by": "training", "epsilon_schedule": "per-episode", "n_step": 1, "tau": 1.0, "per_env_epsilon": False},
         {"env_id": "LunarLander-v3", "hidden_sizes": (24,), "batch_size": 16, "num_envs": 1, "total_timesteps": 3_000},
+        {"epsilon_zeta": 1.5, "epsilon_timesteps": 20_000, "per_env_epsilon": False},
     ],
     ids=str,
 )
@@ -214,7 +215,12 @@ def test_what_is_no_run_or_another_s_is_refused(broken, in_tmp, capsys):
     assert "fastlander 9.0 wrote it" in refused(capsys)
     (broken / "state.json").write_text(json.dumps(record))
     settings = json.loads((in_tmp / "run" / "config.json").read_text())
-    for changed in ({"hidden_sizes": [8]}, {"env_id": "CartPole-v1", "eval_gate": None}, {"seed": 4}):
+    for changed in (
+        {"hidden_sizes": [8]},
+        {"env_id": "CartPole-v1", "eval_gate": None},
+        {"seed": 4},
+        {"epsilon_zeta": 2.0},
+    ):
         (in_tmp / "run" / "config.json").write_text(json.dumps({**settings, **changed}))
         assert f"must have the settings of its checkpoint, got {next(iter(changed))}" in refused(capsys)
     (in_tmp / "run" / "config.json").write_text(json.dumps({**settings, "wings": 2}))

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 import fastlander.training.trainer
 from fastlander import Config, Trainer
+from fastlander.config import ENV_DEFAULTS
 from fastlander.training.trainer import Diverged
 from tests.twins import lecture_network
 
@@ -112,6 +114,14 @@ def test_the_same_seed_gives_the_same_run_and_another_does_not(short_run, tmp_pa
 
 def test_the_async_backend_gives_the_same_run(short_run, tmp_path):
     assert without_settings(train(tmp_path / "async", backend="async")) == without_settings(short_run)
+
+
+def test_repeated_random_actions_are_the_same_on_every_backend(short_run, tmp_path):
+    settings = {"epsilon_zeta": 2.0, "total_timesteps": 1_500}
+    native = train(tmp_path / "native", **settings)
+    for backend in ("sync", "async"):
+        assert without_settings(train(tmp_path / backend, backend=backend, **settings)) == without_settings(native)
+    assert native.agent.scores != short_run.agent.scores[: len(native.agent.scores)]
 
 
 def test_threads_and_processors_of_the_process_do_not_matter(tmp_path):
@@ -402,6 +412,15 @@ def test_cart_pole_is_learned(tmp_path, backend):
     )
     print(result.summary())
     assert result.evaluation.mean >= 400  # a random policy lasts about 22 steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_id", ENV_DEFAULTS)
+def test_other_environments_are_solved_by_their_own_defaults(tmp_path, env_id):
+    result = Trainer(Config.preset(env_id=env_id, seed=20, output_dir=tmp_path / "run", progress=False)).run()
+    print(result.summary())
+    assert result.solved
+    assert result.evaluation.mean >= gym.spec(env_id).reward_threshold
 
 
 @pytest.mark.slow
