@@ -90,16 +90,18 @@ class Description(MetadataHookInterface):
 
 
 # Code comes first: brackets in it are no link. A link with a scheme (https:) leads somewhere.
-_CODE_OR_LINK = re.compile(r"```.*?```|`[^`\n]*`|!?\[([^]]+)\]\((?![a-z]+:)([^)#]*)(?:#[^)]*)?\)", re.DOTALL)
+_CODE_OR_LINK = re.compile(
+    r"```.*?```|`[^`\n]*`|!?\[([^]]+)\]\((?![a-z]+:)([^)#]*)(?:#[^)]*)?\)|<img src=\"(?![a-z]+:)[^>]*>", re.DOTALL
+)
 
 
 def without_relative_links(text: str) -> str:
-    """Markdown whose links and pictures within the repository are text: the link's own, and the file's path."""
+    """Markdown whose links and pictures within the repository are text, and that has no `<img>` of one."""
     return _CODE_OR_LINK.sub(_plain, text)
 
 
 def _plain(found: re.Match[str]) -> str:
     text, path = found[1], found[2]
     if text is None:
-        return found[0]
+        return "" if found[0].startswith("<img") else found[0]
     return text if text.strip("`") == path or not path else f"{text} ({path})"

@@ -51,6 +51,7 @@ def test_no_link_of_the_description_leads_into_the_repository(metadata):
         ("[a note](docs/runs.md) of two", "a note (docs/runs.md) of two"),
         ("![a picture](docs/report.png)", "a picture (docs/report.png)"),
         ("[above](#train)", "above"),
+        ('a <img src="docs/landing.gif" alt="b"> c', "a  c"),
         ("```\na[0](1)\n```\n[b](c)", "```\na[0](1)\n```\nb (c)"),
         ("[there](https://example.org/x#y) and `f(x)[0](1)`", "[there](https://example.org/x#y) and `f(x)[0](1)`"),
     ],
