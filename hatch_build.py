@@ -4,16 +4,21 @@ Without FASTLANDER_KERNELS the wheel is pure Python, and kernels are compiled at
 (all levels), aarch64, native (the level of this machine), or names of levels of `fastlander/kernels/shipped.py`, with
 commas. Such a wheel is for Linux and for the version of Python that builds it. Its machine code is used with the same
 Numba and llvmlite only; with others, kernels are compiled as if it carried none.
+
+The description of the package is README.md without links into the repository: on the page of a package index they
+would lead nowhere.
 """
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 VARIABLE = "FASTLANDER_KERNELS"
 GROUPS = {"x86_64": ["x86-64-v2", "x86-64-v3", "x86-64-v4"], "aarch64": ["aarch64"]}
@@ -71,3 +76,32 @@ class CompiledKernels(BuildHookInterface):
         if len({level.startswith("x86") for level in levels}) > 1:
             raise ValueError(f"{VARIABLE} must name levels of one kind of processor, got {asked_for!r}")
         return sorted(set(levels), key=LEVELS.index)
+
+
+class Description(MetadataHookInterface):
+    """README.md for the page of a package index."""
+
+    PLUGIN_NAME = "custom"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set the description."""
+        text = pathlib.Path(self.root, "README.md").read_text(encoding="utf-8")
+        metadata["readme"] = {"content-type": "text/markdown", "text": without_relative_links(text)}
+
+
+# Code comes first: brackets in it are no link. A link with a scheme (https:) leads somewhere.
+_CODE_OR_LINK = re.compile(
+    r"```.*?```|`[^`\n]*`|!?\[([^]]+)\]\((?![a-z]+:)([^)#]*)(?:#[^)]*)?\)|<img src=\"(?![a-z]+:)[^>]*>", re.DOTALL
+)
+
+
+def without_relative_links(text: str) -> str:
+    """Markdown whose links and pictures within the repository are text, and that has no `<img>` of one."""
+    return _CODE_OR_LINK.sub(_plain, text)
+
+
+def _plain(found: re.Match[str]) -> str:
+    text, path = found[1], found[2]
+    if text is None:
+        return "" if found[0].startswith("<img") else found[0]
+    return text if text.strip("`") == path or not path else f"{text} ({path})"

@@ -53,6 +53,7 @@ class LunarLanderVectorEnv(VectorEnv):
     """
 
     metadata: ClassVar[dict[str, Any]] = METADATA
+    closed = True  # until `__init__` has made it: Gymnasium 1.2 closes what was refused, too
     _spec: EnvSpec | None = None
 
     def __init__(
@@ -117,6 +118,7 @@ class LunarLanderVectorEnv(VectorEnv):
         self._ready = False
         self._pictures = None if render_mode is None else Pictures(render_mode, self.num_envs)
         self._free = threading.Lock()
+        self.closed = False
 
     @property
     def spec(self) -> EnvSpec | None:

@@ -163,6 +163,7 @@ def double(x):
 def cheap(tmp_path, monkeypatch):
     """A file with a kernel that compiles quickly, whose machine code is kept beside it."""
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr("numba.config.CACHE_DIR", "")  # Numba reads the variable again only when it compiles
     monkeypatch.setattr(kernel_cache, "_said", set())
     path = tmp_path / "cheap.py"
     path.write_text(CHEAP_KERNEL)

@@ -1,5 +1,6 @@
 """Gymnasium's contract of a vector environment: the native landers beside `SyncVectorEnv`."""
 
+import gc
 import json
 import os
 import pickle
@@ -15,6 +16,7 @@ from gymnasium.vector import AutoresetMode
 
 from fastlander import LunarLanderVectorEnv
 from fastlander.lander.attributes import READABLE
+from tests.conftest import plain_metadata
 
 MODES = list(AutoresetMode)
 N = 4
@@ -148,6 +150,8 @@ def test_attributes_are_those_of_gymnasium_s_landers():
         elif name == "spec":
             made = gym.make(ours[0])
             assert (made.unwrapped.gravity, made.spec.max_episode_steps) == (-9, 1000)
+        elif name == "metadata":
+            assert [plain_metadata(a) for a in ours] == [plain_metadata(b) for b in theirs]
         else:
             assert ours == theirs, name
         assert env.call("has_wrapper_attr", name) == twin.call("has_wrapper_attr", name) == (True,) * N
@@ -156,6 +160,17 @@ def test_attributes_are_those_of_gymnasium_s_landers():
     assert env.get_attr("gravity") == (-4.0,) * N
     with pytest.warns(UserWarning, match="render"):
         assert env.call("render") == (None,) * N
+
+
+@pytest.mark.parametrize("refused", [{"num_envs": 0}, {"gravity": 1.0}, {"render_mode": "text"}, {"gravty": 1.0}])
+def test_what_was_refused_is_not_closed(refused, monkeypatch):
+    """Gymnasium closes vector environments that are collected, even those that were never made."""
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    with pytest.raises((ValueError, TypeError)):
+        LunarLanderVectorEnv(**refused)
+    gc.collect()
+    assert ignored == []
 
 
 @pytest.mark.parametrize("name", ["lander", "world", "gravty", "step"])
