@@ -1,20 +1,15 @@
 """The kernels against Box2D itself: constants, every body after every step, and steps on past the end of an episode."""
 
 import gymnasium as gym
-import numba
 import numpy as np
 import pytest
 
-from fastlander.lander.game import fire_engines
 from fastlander.lander.interface import checked_variant
 from fastlander.lander.parity import ground_pilot, heuristic_pilot, mixed_pilot, random_pilot
 from fastlander.lander.pcg64 import start_stream
 from fastlander.lander.stepper import Stepper
 from fastlander.physics import bodies, constants
-from fastlander.physics.broad_phase import update_pairs
-from fastlander.physics.island_general import solve_general
-from fastlander.physics.state import FORCE, GROUND_CONTACT, POSITION, SCRATCH_SIZE, VELOCITY, unpack, unpack_scratch
-from fastlander.physics.world import collide, solve_toi
+from fastlander.physics.state import POSITION, VELOCITY
 
 
 @pytest.fixture(scope="module")
@@ -123,30 +118,3 @@ def test_every_body_moves_as_in_box2d_also_after_a_crash(pilot, box2d):
             assert bodies_of(box2d).tobytes() == native.bodies().tobytes()
             past_the_end += terminated
     assert past_the_end > 100
-
-
-@numba.njit(error_model="numpy", _nrt=False)
-def step_generally(memory, num_envs, i, gravity, action, scratch_memory):
-    """Lander i's physics through the general solver, whatever its situation."""
-    state, scratch = unpack(memory, num_envs), unpack_scratch(scratch_memory)
-    fire_engines(state, i, 1.0 if action == 2 else 0.0, 1.0 if action == 1 or action == 3 else 0.0, action - 2.0)
-    collide(state, i, scratch)
-    solve_general(state, i, gravity, scratch)
-    update_pairs(state, i)
-    solve_toi(state, i, scratch)
-
-
-def test_lanes_do_what_the_general_solver_does():
-    n = 48
-    lanes, rng = Landers(n), np.random.default_rng(0)
-    lanes.reset(3)
-    state, touched = lanes.state, 0
-    for _ in range(150):
-        twin = lanes.stepper.memory.copy()
-        actions = rng.integers(4, size=n)
-        lanes.step(actions)
-        for i in range(0, n, 5):
-            step_generally(twin, n, i, np.float32(-10), actions[i], np.zeros(SCRATCH_SIZE, np.uint8))
-            assert unpack(twin, n).f32[:FORCE, i].tobytes() == state.f32[:FORCE, i].tobytes()
-        touched += int(state.i32[GROUND_CONTACT].sum())
-    assert touched > 10
