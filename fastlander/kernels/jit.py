@@ -69,13 +69,25 @@ def is_kept(kernel: Any) -> bool:
 
 def inlined(function: Callable) -> Callable:
     """A part of kernels that is compiled into each caller, for the number types it is called with: scalars or lanes."""
-    return numba.njit(forceinline=True, pipeline_class=PartCompiler, **_INTERNAL)(function)
+    return _as_part(numba.njit(forceinline=True, pipeline_class=PartCompiler, **_INTERNAL)(function))
 
 
 def part(function: Callable) -> Callable:
     """A part of kernels that stays a function of its own: it is big, runs rarely, or is called from several places."""
     # Said explicitly, because Numba would otherwise take "forceinline" over from a caller that has it.
-    return numba.njit(forceinline=False, pipeline_class=PartCompiler, **_INTERNAL)(function)
+    return _as_part(numba.njit(forceinline=False, pipeline_class=PartCompiler, **_INTERNAL)(function))
+
+
+def _as_part(dispatcher: Any) -> Any:
+    """A part that is compiled for numbers, and not once more for each number that is written out where it is called."""
+    template = dispatcher.get_call_template
+
+    def template_for_numbers(args: Any, kws: Any) -> Any:
+        unliteral = numba.types.unliteral
+        return template([unliteral(a) for a in args], {name: unliteral(a) for name, a in kws.items()})
+
+    dispatcher.get_call_template = template_for_numbers
+    return dispatcher
 
 
 def shared(function: Callable) -> Callable:

@@ -5,6 +5,8 @@ lander take arrays by the dozen, so most of the code that LLVM had to read, and 
 was about that. A table is one number, a pointer, and one more for each dimension whose length is not known while
 compiling. Its indices are not tested: a negative one reads what is before the table.
 
+Its int32 numbers are read as int64, the type of loops and of row numbers: with both, many parts were compiled twice.
+
 In Python a table is a NumPy array.
 """
 
@@ -132,7 +134,9 @@ class _GetItem(AbstractTemplate):
         if not isinstance(args[0], Table):
             return None
         found = _at(*args)
-        return None if found is None else signature(found, *args)
+        if found is None:
+            return None
+        return signature(types.int64 if found == types.int32 else found, *args)
 
 
 @infer_global(operator.setitem)
@@ -167,7 +171,8 @@ def _lower_getitem(context, builder, sig, args):
     table, index = sig.args
     place = _place(context, builder, table, args[0], index, args[1])
     if not isinstance(sig.return_type, Table):
-        return context.unpack_value(builder, table.dtype, place)
+        value = context.unpack_value(builder, table.dtype, place)
+        return context.cast(builder, value, table.dtype, sig.return_type)
     smaller = cgutils.create_struct_proxy(sig.return_type)(context, builder)
     smaller.data = place
     return smaller._getvalue()
