@@ -48,8 +48,7 @@ class CompiledKernels(BuildHookInterface):
         levels = self._levels(asked_for, root)
         for level in levels:
             self.app.display_info(f"compiling kernels for {level}")
-            cache = pathlib.Path(self._folder.name, "cache", level)
-            environment = {**os.environ, "PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(cache)}
+            environment = {**os.environ, "PYTHONPATH": str(root)}
             command = [sys.executable, "-m", "fastlander.kernels.ship", level, str(compiled / level)]
             subprocess.run(command, env=environment, cwd=root, check=True, stderr=subprocess.DEVNULL)
         build_data["force_include"][str(compiled)] = "fastlander/compiled"

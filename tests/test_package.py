@@ -17,8 +17,8 @@ ORDER = [
     ("", "version validation memory terminal startup config streams states arguments"),
     (
         "kernels",
-        "shipped processor arrays part_compiler compile_lock kernel_cache jit compile_ahead xoshiro lanes tables simd "
-        "simd_memory addresses atomics threads compile_notice",
+        "notices shipped processor arrays part_compiler compile_lock kernel_cache jit compile_ahead xoshiro lanes "
+        "tables simd simd_memory addresses atomics threads compile_notice",
     ),
     (
         "physics",

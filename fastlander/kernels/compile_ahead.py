@@ -1,4 +1,4 @@
-"""A second process that compiles what this one will need, while this one compiles what it needs now: `compile_ahead`.
+"""A second process that compiles what this one will need, while this one compiles what it needs now: `SECOND_PROCESS`.
 
 Both keep machine code in the same cache, and a `CompileLock` sees to it that they do not compile the same kernel.
 """
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from fastlander.kernels.notices import say
 from fastlander.kernels.processor import available_processors
 from fastlander.startup import is_command
 
@@ -53,17 +54,12 @@ class SecondProcess:
         start = time.monotonic()
         try:
             if wait:
-                _say("compiling the rest for the next time, once for this machine; Ctrl-C stops it")
+                say("fastlander: compiling the rest for the next time, once for this machine; Ctrl-C stops it")
                 self._process.wait()
-                _say(f"compiled the rest in {time.monotonic() - start:.1f} s")
+                say(f"fastlander: compiled the rest in {time.monotonic() - start:.1f} s")
         finally:
             self._process.kill()
             self._process.wait()
-
-
-def _say(line: str) -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        print(f"fastlander: {line}", file=sys.stderr, flush=True)
 
 
 SECOND_PROCESS = SecondProcess()

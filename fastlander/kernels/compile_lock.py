@@ -2,11 +2,13 @@
 
 import contextlib
 import pathlib
-import sys
 import time
+
+from fastlander.kernels.notices import say
 
 PATIENCE = 300.0  # s: a process that takes longer has been stopped, and its work is done by the one that waits
 NOTICE_AFTER = 1.0  # s
+_INTERVAL = 0.05  # s
 
 
 class CompileLock:
@@ -30,23 +32,20 @@ class CompileLock:
         if self._lock is not None:
             return False
         lock = FileLock(self._path, thread_local=False)
-        start, said = time.monotonic(), False
+        start, waited, said = time.monotonic(), False, False
         with contextlib.suppress(OSError, NotImplementedError):
-            while True:
+            while self._lock is None and time.monotonic() - start < PATIENCE:
                 try:
-                    lock.acquire(timeout=0 if start == 0 else 0.05, poll_interval=0.05)
+                    lock.acquire(timeout=_INTERVAL, poll_interval=_INTERVAL)
                     self._lock = lock
-                    break
                 except Timeout:
-                    waited = time.monotonic() - start
-                    if waited > NOTICE_AFTER and not said:
+                    waited = True
+                    if time.monotonic() - start > NOTICE_AFTER and not said:
                         said = True
-                        self._say("another process compiles {}: waiting for it")
-                    if waited > PATIENCE:
-                        return True
+                        say(f"fastlander: another process compiles {self._name}: waiting for it")
         if said:
-            self._say(f"waited {time.monotonic() - start:.1f} s for {{}}")
-        return time.monotonic() - start > 0.04
+            say(f"fastlander: waited {time.monotonic() - start:.1f} s for {self._name}")
+        return waited
 
     def release(self) -> None:
         """Give the lock back, if this process has it."""
@@ -66,7 +65,3 @@ class CompileLock:
             return False
         except (OSError, NotImplementedError):
             return True
-
-    def _say(self, line: str) -> None:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            print(f"fastlander: {line.format(self._name)}", file=sys.stderr, flush=True)

@@ -5,7 +5,6 @@ imports this one, and kernels give notice from then on. No file that a kernel is
 text here would compile all kernels again.
 """
 
-import contextlib
 import gc
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any, TextIO
 from numba.core import event
 
 from fastlander.kernels.jit import KERNELS
+from fastlander.kernels.notices import say
 
 PATIENCE = 1.0  # s: a kernel that compiles faster is not worth a notice
 # How long the large kernels took on machines of 1 to 4 processors, idle and busy.
@@ -71,14 +71,14 @@ class CompileNotice(event.Listener):
     def _tell(self, line: str, name: str) -> None:
         if self._done.wait(PATIENCE):
             return
-        _print(line)
+        say(line)
         live = _is_terminal(sys.stderr)
         while not self._done.wait(1.0):
             if live:
-                _print(f"\rfastlander: {self._seconds():.0f} s", end="")
+                say(f"\rfastlander: {self._seconds():.0f} s", end="")
         end = f"compiled {name} in" if self._finished else f"stopped compiling {name} after"
         start = "\r" if live else ""
-        _print(f"{start}fastlander: {end} {self._seconds():.1f} s")
+        say(f"{start}fastlander: {end} {self._seconds():.1f} s")
 
     def _seconds(self) -> float:
         return time.perf_counter() - self._started
@@ -95,11 +95,6 @@ def _folder(kernel: Any) -> str:
     """The folder of a kernel's module: "lander" for fastlander.lander.step."""
     names = kernel.__module__.split(".")
     return names[1] if len(names) > 2 else names[0]
-
-
-def _print(text: str, end: str = "\n") -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # a stderr that is full, closed or absent
-        print(text, end=end, file=sys.stderr, flush=True)
 
 
 event.register("numba:compile", CompileNotice())

@@ -27,6 +27,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
 
 from fastlander.kernels.compile_lock import CompileLock
+from fastlander.kernels.notices import say
 from fastlander.kernels.shipped import FOLDER, usable_level
 
 PACKAGE = pathlib.Path(__file__).parents[1]
@@ -207,8 +208,7 @@ def say_once(line: str, details: str) -> None:
     """Print a line on stderr, if there is one. The same line is printed once, whatever the details."""
     if line not in _said:
         _said.add(line)
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            print(f"fastlander: {line} ({details})", file=sys.stderr, flush=True)
+        say(f"fastlander: {line} ({details})")
 
 
 class _Names(CompileResultCacheImpl):
