@@ -36,6 +36,30 @@ class Corridor(gym.Env):
         return obs, reward, self.position >= self.length, False, {}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels():
+    """Every kernel is compiled before the first test: many tests look at stderr, where compiling is announced."""
+    from fastlander.kernels.jit import is_compiled
+    from fastlander.signatures import every_kernel
+    from fastlander.warmup import compile_everything
+
+    if not all(is_compiled(kernel, arguments) for kernel, arguments in every_kernel()):
+        compile_everything()
+
+
+def save_crashing_model(directory, **settings):
+    """A new run directory with a model alone, of a policy that crashes soon."""
+    import torch
+
+    from fastlander import Config, QNetwork
+    from fastlander.storage.model_file import save_model
+
+    directory.mkdir()
+    network = QNetwork(8, 4, (24, 9), generator=torch.Generator().manual_seed(1))
+    save_model(directory, network, Config(hidden_sizes=(24, 9), **settings))
+    return directory
+
+
 def plain_metadata(metadata):
     """Metadata without the one entry that Gymnasium 1.2 writes into what all environments of a class share."""
     return {key: value for key, value in metadata.items() if key != "autoreset_mode"}

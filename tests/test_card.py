@@ -7,7 +7,6 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
 
 import fastlander
 from fastlander import Config, QNetwork, Trainer, cli
@@ -15,6 +14,7 @@ from fastlander.card import write_card
 from fastlander.evaluate import evaluate_run
 from fastlander.evaluation.statistics import best_trial
 from fastlander.storage.model_file import save_model
+from tests.conftest import save_crashing_model
 
 PLAIN = ["--episodes", "10", "--video", "none", "--no-onnx"]
 
@@ -22,10 +22,7 @@ PLAIN = ["--episodes", "10", "--video", "none", "--no-onnx"]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     directory = tmp_path_factory.mktemp("run") / "run"
-    directory.mkdir()
-    network = QNetwork(8, 4, (24, 9), generator=torch.Generator().manual_seed(1))  # it crashes soon
-    save_model(directory, network, Config(hidden_sizes=(24, 9), output_dir=str(directory)))
-    return directory
+    return save_crashing_model(directory, output_dir=str(directory))
 
 
 def metadata_of(folder):
@@ -97,6 +94,15 @@ def test_the_folder_serves_as_the_run_does(run, in_tmp, capsys):
     assert (in_tmp / "flight.gif").read_bytes() == (in_tmp / "card" / "replay.gif").read_bytes()
     assert cli.main(["card", "card", "--output", "again", *PLAIN]) == 0
     assert (in_tmp / "again" / "results.json").read_bytes() == (in_tmp / "card" / "results.json").read_bytes()
+
+
+def test_a_setting_that_most_runs_have_not_is_listed(in_tmp):
+    save_crashing_model(in_tmp / "windy", env_kwargs={"enable_wind": True}, epsilon_zeta=2.0)
+    assert cli.main(["card", "windy", *PLAIN]) == 0
+    _, text = metadata_of(in_tmp / "windy" / "card")
+    assert '| env_kwargs | `{"enable_wind": true}` (not the default) |' in text
+    assert "| epsilon_zeta | `2.0` (not the default) |" in text
+    assert "| gamma | `0.995` |" in text
 
 
 def test_the_best_of_fifty_evaluations_is_counted_by_hand():

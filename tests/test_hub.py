@@ -21,6 +21,7 @@ from fastlander.evaluate import evaluate_run
 from fastlander.push import push
 from fastlander.storage.hub import hub_id
 from fastlander.storage.model_file import save_model
+from tests.conftest import save_crashing_model
 from tests.stand_in_hub import TOKEN, running
 
 ID = "somebody/lander"
@@ -30,10 +31,7 @@ CARD = ["README.md", "config.json", "model.safetensors", "replay.gif", "results.
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run directory with a model and the folder for a hub."""
-    directory = tmp_path_factory.mktemp("run") / "run"
-    directory.mkdir()
-    network = QNetwork(8, 4, (24, 9), generator=torch.Generator().manual_seed(1))  # it crashes soon
-    save_model(directory, network, Config(hidden_sizes=(24, 9)))
+    directory = save_crashing_model(tmp_path_factory.mktemp("run") / "run")
     write_card(directory, episodes=10, video="gif", onnx=False)
     return directory
 

@@ -13,10 +13,13 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from fastlander.storage.reading import refuse_link
 from fastlander.validation import InputError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 CONFIG_FILE, MODEL_FILE, REPORT_FILE, ONNX_FILE = "config.json", "model.safetensors", "report.html", "model.onnx"
 METRICS_FILE, EPISODES_FILE, EVALUATIONS_FILE = "metrics.csv", "episodes.csv", "evaluations.csv"
@@ -29,6 +32,14 @@ RUNS_DIRECTORY = "runs"
 """Holds the directories of runs that were not told where to write."""
 ABANDONED = 3600.0
 """Seconds without a change after which a temporary file is taken for one of a process that was killed."""
+
+
+def unlock(lock: "FileLock") -> None:
+    """Give the lock of a directory back, if it is held, and remove its file."""
+    if lock.is_locked:
+        lock.release()
+        with contextlib.suppress(OSError):  # Windows removes no file that another process holds open
+            Path(lock.lock_file).unlink(missing_ok=True)
 
 
 class RunFailed(RuntimeError):

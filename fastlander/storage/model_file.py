@@ -15,7 +15,7 @@ from fastlander.environments import allow_imports, space_sizes
 from fastlander.learner.q_network import QNetwork
 from fastlander.storage.files import CONFIG_FILE, MODEL_FILE, reason, write_atomically
 from fastlander.storage.hub import model_files
-from fastlander.storage.reading import LARGEST_MODEL, LARGEST_SETTINGS, opened, parse_json, read_file
+from fastlander.storage.reading import LARGEST_MODEL, LARGEST_SETTINGS, first_difference, opened, parse_json, read_file
 from fastlander.validation import InputError, quoted, shown
 from fastlander.version import __version__
 
@@ -159,10 +159,8 @@ def _check_run(path: Path, beside_path: Path | None, config: Config) -> None:
 
 def difference(wanted: Mapping[str, Any], got: Mapping[str, Any]) -> str | None:
     """The first setting of `wanted` that `got` has not or has otherwise, in words; None if there is none."""
-    for name in dict.fromkeys([*wanted, *got]):
-        if wanted.get(name) != got.get(name):
-            return f"{name} {shown(got.get(name))} instead of {shown(wanted.get(name))}"
-    return None
+    name = first_difference(wanted, got)
+    return None if name is None else f"{name} {shown(got.get(name))} instead of {shown(wanted.get(name))}"
 
 
 def _end(tensor: dict[str, Any]) -> int:

@@ -12,7 +12,7 @@ import math
 import os
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -127,3 +127,8 @@ def _parse_npy(content: bytes) -> np.ndarray:
         raise ValueError("an array has another size than it says, or holds objects")
     array = np.frombuffer(content, dtype, offset=file.tell())
     return array.reshape(shape[::-1]).T.copy(order="F") if fortran else array.reshape(shape).copy()
+
+
+def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+    """The first setting that one has and the other has not, or has otherwise; None if there is none."""
+    return next((name for name in dict.fromkeys([*one, *other]) if one.get(name) != other.get(name)), None)

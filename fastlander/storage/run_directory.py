@@ -38,6 +38,7 @@ from fastlander.storage.files import (
     reason,
     remove,
     remove_empty,
+    unlock,
     unwritable_directory,
     write_atomically,
 )
@@ -87,7 +88,7 @@ class RunDirectory:
                 (path / CHECKPOINT_DIRECTORY).mkdir()
                 undo.callback(remove_run_files, path)
                 lock = _locked(path)
-                undo.callback(_unlock, lock)
+                undo.callback(unlock, lock)
                 write_atomically(path / CHECKPOINT_DIRECTORY / SETTINGS_FILE, beginning(config))
                 write_atomically(path / CONFIG_FILE, config.to_json().encode() + b"\n")
                 run = cls(path, config, made, lock, HEADER)
@@ -120,7 +121,7 @@ class RunDirectory:
                     inner.mkdir()
                     undo.callback(remove_empty, [inner])
                 lock = _locked(path)
-                undo.callback(_unlock, lock)
+                undo.callback(unlock, lock)
                 rows = restored_rows(path, config, restore)
                 clear_temporaries(path, RUN_FILES)
                 clear_temporaries(inner)
@@ -145,7 +146,7 @@ class RunDirectory:
         if self._events is not None:
             with contextlib.suppress(OSError):
                 self._events.close()
-        _unlock(self._lock)
+        unlock(self._lock)
 
     def log(self, row: MetricsRow) -> None:
         """Append a row to metrics.csv, and to TensorBoard's event files if there are any. NotWritten if that fails."""
@@ -252,14 +253,6 @@ def _locked(path: Path) -> FileLock:
     except Timeout:
         raise InputError(f"output_dir must not be written by two runs, got {str(path)!r}, which is in use") from None
     return lock
-
-
-def _unlock(lock: FileLock) -> None:
-    """Give the lock back, if it is held, and remove its file."""
-    if lock.is_locked:
-        lock.release()
-        with contextlib.suppress(OSError):  # Windows removes no file that another process holds open
-            Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def remove_run_files(path: Path) -> None:

@@ -27,15 +27,15 @@ from fastlander.storage.files import (
     reason,
     remove,
     remove_empty,
+    unlock,
     unwritable_directory,
     write_atomically,
 )
-from fastlander.storage.reading import parse_json, read_file, refuse_link
+from fastlander.storage.reading import LARGEST_SETTINGS, first_difference, parse_json, read_file, refuse_link
 from fastlander.storage.tables import LARGEST_INTEGER, LARGEST_TABLE, table, table_lines
 from fastlander.validation import Count, InputError, Seed, check, quoted
 
 SEEDS_FILE, SETTINGS_FILE = "seeds.csv", "seeds.json"
-LARGEST_SETTINGS = 10**6  # bytes of seeds.json and config.json
 
 
 class SeedRow(NamedTuple):
@@ -168,10 +168,7 @@ class SeedsDirectory:
         if self._table is not None:
             with contextlib.suppress(OSError):
                 self._table.close()
-        if self._lock.is_locked:
-            self._lock.release()
-            with contextlib.suppress(OSError):  # Windows removes no file that another process holds open
-                Path(self._lock.lock_file).unlink(missing_ok=True)
+        unlock(self._lock)
 
     def _begin_table(self) -> None:
         write_atomically(self.path / SEEDS_FILE, table(SeedRow._fields, map(_cells, self.rows.values())))
@@ -187,10 +184,10 @@ class SeedsDirectory:
             return
         except (OSError, ValueError) as error:
             raise InputError(f"{file} must be as the run left it, got another ({quoted(reason(error))})") from None
-        wanted, got = self.config_of(seed).result_settings(), found.result_settings()
-        for name in dict.fromkeys([*got, *wanted]):
-            if got.get(name) != wanted.get(name):
-                raise InputError(f"{file} must have the settings of {SETTINGS_FILE}, got {name} {got.get(name)!r}")
+        got = found.result_settings()
+        name = first_difference(got, self.config_of(seed).result_settings())
+        if name is not None:
+            raise InputError(f"{file} must have the settings of {SETTINGS_FILE}, got {name} {got.get(name)!r}")
 
     def _not_written(self, error: OSError) -> RunFailed:
         return RunFailed(f"{self.path / SEEDS_FILE} could not be written ({reason(error)}); the seeds in it are done")

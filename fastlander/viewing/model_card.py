@@ -14,6 +14,7 @@ from fastlander.evaluation.statistics import TRIAL_EPISODES, best_trial
 from fastlander.storage.card import MODEL_DIGEST, REPO_ID
 from fastlander.storage.files import CONFIG_FILE, MODEL_FILE, ONNX_FILE
 from fastlander.version import __version__
+from fastlander.viewing.report_page import setting_rows
 
 USE = f"""\
 ## Use
@@ -169,10 +170,8 @@ def _files(video: str | None, onnx: bool) -> str:
 
 
 def _settings(config: Config) -> str:
-    default = Config().result_settings()
     rows = [
-        f"| {name} | `{json.dumps(value)}`{'' if value == default[name] else ' (not the default)'} |\n"
-        for name, value in config.result_settings().items()
+        f"| {name} | `{value}`{' (not the default)' * changed} |\n" for name, value, changed in setting_rows(config)
     ]
     head = f"<details><summary>{len(rows)} settings</summary>"
     return f"## Settings\n\n{head}\n\n| | |\n|---|---|\n{''.join(rows)}\n</details>\n"

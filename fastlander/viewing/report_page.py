@@ -67,7 +67,7 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
         "window": WINDOW,
         "solved": solved,
         "spread": _spread(evaluation),
-        "settings": _settings(config),
+        "settings": setting_rows(config),
         "footer": f"Written by fastlander {__version__} with Python {platform.python_version()}, "
         f"numpy {np.__version__}, Gymnasium {gym.__version__} on {platform.system()} {platform.machine()}.",
         "data": {
@@ -214,7 +214,7 @@ def _spread(evaluation: Evaluation) -> str:
     return f"median {half:.1f}, middle 90% from {fifth:.1f} to {most:.1f}, lowest {evaluation.returns.min():.1f}"
 
 
-def _settings(config: Config) -> list[tuple[str, str, bool]]:
+def setting_rows(config: Config) -> list[tuple[str, str, bool]]:
     """Name and value of each setting that decides the result, and whether it is not the default."""
     default = Config.preset(env_id=config.env_id).result_settings() | {"env_id": LANDER_ID}
     return [(name, json.dumps(value), value != default.get(name)) for name, value in config.result_settings().items()]

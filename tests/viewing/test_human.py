@@ -5,7 +5,6 @@ from contextlib import closing
 import numpy as np
 import pygame
 import pytest
-import torch
 
 from fastlander import Config, QNetwork, cli
 from fastlander.evaluate import evaluate_run
@@ -13,6 +12,7 @@ from fastlander.lander.flown import FlownLander
 from fastlander.lander.pictures import Window
 from fastlander.storage.model_file import save_model
 from fastlander.streams import draw_seeds
+from tests.conftest import save_crashing_model
 
 DOWN, UP = pygame.KEYDOWN, pygame.KEYUP
 PRESSED = [  # before the k-th picture: events, and the action that follows from them
@@ -48,10 +48,7 @@ def keyboard(monkeypatch):
 
 @pytest.fixture
 def run(in_tmp):
-    (in_tmp / "run").mkdir()
-    network = QNetwork(8, 4, (24, 9), generator=torch.Generator().manual_seed(1))  # it crashes soon
-    save_model("run", network, Config(hidden_sizes=(24, 9)))
-    return "run"
+    return save_crashing_model(in_tmp / "run").name
 
 
 def by_hand(seed):
