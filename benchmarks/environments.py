@@ -25,7 +25,7 @@ import torch
 
 from fastlander import Config
 from fastlander.config import ENV_DEFAULTS
-from fastlander.environments import make_vec_env, training_limit
+from fastlander.environments import make_training_env, make_vec_env
 from fastlander.evaluation.episodes import evaluate, make_eval_env
 from fastlander.evaluation.judge import Judge
 from fastlander.evaluation.scores import Scores
@@ -129,7 +129,7 @@ class Curve:
 
 def run_fastlander(config):
     """A run by an environment's own defaults, the loop of `Trainer.run` without its files."""
-    env = make_vec_env(config.env_id, config.num_envs, max_episode_steps=training_limit(config))
+    env = make_training_env(config)
     with contextlib.closing(env), contextlib.closing(Run(config, env, processors=1)) as run:
         curve, solved = Curve(config), False
         for finished in steps(run):

@@ -135,6 +135,14 @@ def bytes_per_env(env_id: str, backend: str | None) -> int:
     return BYTES_PER_ENV[backend or ("native" if is_lander(env_id) else "sync")]
 
 
+def make_training_env(config: Config) -> VectorEnv:
+    """The environments that a run of these settings trains on. ValueError as for `make_vec_env`."""
+    limit = training_limit(config)
+    return make_vec_env(
+        config.env_id, config.num_envs, backend=config.backend, max_episode_steps=limit, **config.env_kwargs
+    )
+
+
 def training_limit(config: Config) -> int | None:
     """`max_episode_steps` of a run's training episodes; None where the environment has its own limit, which stays."""
     if config.max_episode_steps is not None:

@@ -64,14 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             where = f"   first: {part.first}" if part.first else ""
             print_lines(f"{name:<22}{part.episodes:>9,}{part.steps:>11,}{part.mismatches:>12,}{where}")
 
+        def seeds(share: float) -> range:
+            return range(arguments.seed, arguments.seed + max(1, round(share * arguments.episodes)))
+
         for name, group in GROUPS.items():
-            count = max(1, round(group.share * arguments.episodes))
-            seeds = range(arguments.seed, arguments.seed + count)
-            show(name, compare(group, seeds, arguments.num_envs, arguments.num_threads))
+            show(name, compare(group, seeds(group.share), arguments.num_envs, arguments.num_threads))
         for name in filter(GROUPS.__contains__, SINGLE_GROUPS):
-            count = max(1, round(SINGLE_SHARE * arguments.episodes))
-            seeds = range(arguments.seed, arguments.seed + count)
-            show(f"gym.make: {name}", compare_single(GROUPS[name], seeds))
+            show(f"gym.make: {name}", compare_single(GROUPS[name], seeds(SINGLE_SHARE)))
         total = Parity(*(sum(getattr(part, field) for part in parts) for field in ("episodes", "steps", "mismatches")))
         print_lines(f"{'all':<22}{total.episodes:>9,}{total.steps:>11,}{total.mismatches:>12,}")
         verdict = "differ" if total.mismatches else "are the same, byte for byte"

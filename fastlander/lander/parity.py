@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from fastlander.lander.env import LunarLanderEnv
+from fastlander.lander.interface import MAX_EPISODE_STEPS
 from fastlander.lander.vector_env import LunarLanderVectorEnv
 
 PACKAGES = ("gymnasium", "box2d", "numpy", "numba", "llvmlite")
@@ -87,11 +88,25 @@ class Parity:
 
 def compare(group: Group, seeds: Sequence[int], num_envs: int, num_threads: int = 1) -> Parity:
     """Play one episode per seed on both landers, `num_envs` at a time, and compare every step's bytes."""
-    result = Parity()
-    singles = [gym.make("LunarLander-v3", **group.env_kwargs) for _ in range(num_envs)]
     native = LunarLanderVectorEnv(
         num_envs, autoreset_mode=AutoresetMode.DISABLED, num_threads=num_threads, **group.env_kwargs
     )
+    return _compare(group, seeds, native)
+
+
+def compare_single(group: Group, seeds: Sequence[int]) -> Parity:
+    """`compare` for `LunarLanderEnv`, one episode after the other."""
+
+    def make() -> gym.Env:
+        return gym.wrappers.TimeLimit(LunarLanderEnv(**group.env_kwargs), MAX_EPISODE_STEPS)
+
+    return _compare(group, seeds, SyncVectorEnv([make], autoreset_mode=AutoresetMode.DISABLED))
+
+
+def _compare(group: Group, seeds: Sequence[int], native: VectorEnv) -> Parity:
+    """Play one episode per seed on these native landers and as many of Gymnasium's, and compare every step's bytes."""
+    result, num_envs = Parity(), native.num_envs
+    singles = [gym.make("LunarLander-v3", **group.env_kwargs) for _ in range(num_envs)]
     waiting = list(seeds)[::-1]
     playing: list[int | None] = [None] * num_envs
     obs = np.zeros((num_envs, 8), np.float32)
@@ -118,7 +133,7 @@ def compare(group: Group, seeds: Sequence[int], num_envs: int, num_threads: int 
             result.first = result.first or f"seed {playing[i]}, step {steps[i]}"
             playing[i] = None
 
-    idle = [0.0, 0.0] if native.continuous else 0
+    idle = [0.0, 0.0] if group.env_kwargs.get("continuous") else 0
     begin(np.ones(num_envs, bool))
     while any(seed is not None for seed in playing):
         actions = [idle if s is None else group.pilot(singles[i], obs[i], s, rngs[i]) for i, s in enumerate(playing)]
@@ -140,37 +155,6 @@ def compare(group: Group, seeds: Sequence[int], num_envs: int, num_threads: int 
     for env in singles:
         env.close()
     return result
-
-
-def compare_single(group: Group, seeds: Sequence[int]) -> Parity:
-    """Play one episode per seed on `LunarLanderEnv` and on Gymnasium's lander, and compare every step's bytes."""
-    result = Parity()
-    gymnasium_env = gym.make("LunarLander-v3", **group.env_kwargs)
-    native = gym.wrappers.TimeLimit(LunarLanderEnv(**group.env_kwargs), gymnasium_env.spec.max_episode_steps)
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        obs, native_obs = gymnasium_env.reset(seed=seed)[0], native.reset(seed=seed)[0]
-        result.episodes += 1
-        step, over = 0, False
-        same = obs.tobytes() == native_obs.tobytes()
-        while same and not over:
-            action = group.pilot(gymnasium_env, obs, seed, rng)
-            obs, *outcome, _ = gymnasium_env.step(action)
-            native_obs, *native_outcome, _ = native.step(action)
-            step += 1
-            over = outcome[1] or outcome[2]
-            same = obs.tobytes() == native_obs.tobytes() and _bytes(*outcome) == _bytes(*native_outcome)
-        result.steps += step
-        if not same:
-            result.mismatches += 1
-            result.first = result.first or f"seed {seed}, step {step}"
-    gymnasium_env.close()
-    native.close()
-    return result
-
-
-def _bytes(reward: float, terminated: bool, truncated: bool) -> bytes:
-    return np.float64(reward).tobytes() + bytes((bool(terminated), bool(truncated)))
 
 
 def box2d_is_contracted() -> bool:

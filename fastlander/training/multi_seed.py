@@ -23,7 +23,7 @@ from fastlander.training.needs import BYTES_PER_WORKER
 from fastlander.training.pool import Message, Pool
 from fastlander.training.process import interrupts
 from fastlander.training.progress import SeedsBar
-from fastlander.training.worker import Setup
+from fastlander.training.worker import Setup, training_job
 from fastlander.validation import Count, InputError, Seed, check, check_path
 
 if TYPE_CHECKING:
@@ -226,14 +226,14 @@ def _setup(config: Config, make_dqn: "Callable[..., DQN] | None", imports: Seque
 
 def _jobs(directory: SeedsDirectory) -> list[Message]:
     missing = [seed for seed in directory.seeds if seed not in directory.rows]
-    return [{"seed": s, "directory": str(directory.run(s)), "compact": directory.compact} for s in missing]
+    return [training_job(seed, directory.config_of(seed), directory.compact) for seed in missing]
 
 
 def _take(
     message: Message, directory: SeedsDirectory, failed: dict[int, RunFailed], show: Callable[[str], None]
 ) -> None:
     """Note what a worker says of a seed."""
-    seed: int = message["seed"]
+    seed: int = message["id"]
     if "failed" in message:
         failed[seed] = RunFailed(message["failed"])
         show(f"seed {seed}: {message['failed']}")

@@ -23,7 +23,7 @@ from fastlander.training.worker import Setup
 from fastlander.validation import InputError
 
 ATTEMPTS = 3
-"""Times that a seed is begun. If its process died each time, the seed has failed."""
+"""Times that a job is begun. If its process died each time, it has failed."""
 LOOK = 0.1  # s between two looks at whether Ctrl-C was pressed
 FAREWELL = 5.0  # s that a process gets to end by itself
 _LIBRARIES = ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "NUMBA_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM")
@@ -155,10 +155,10 @@ class Pool:
         is set no job begins, and those that have begun end early.
 
         Args:
-            jobs: each with a "seed".
+            jobs: each as `training_job` makes it.
             interrupted: looked at several times a second.
         """
-        waiting, attempts, stopped = deque(jobs), dict.fromkeys((job["seed"] for job in jobs), 0), False
+        waiting, attempts, stopped = deque(jobs), dict.fromkeys((job["id"] for job in jobs), 0), False
         for worker in self._workers:
             self._give_next(worker, waiting)
         while any(worker.job for worker in self._workers):
@@ -172,7 +172,7 @@ class Pool:
                 continue
             if message is None:
                 yield from self._after_death(worker, waiting, attempts, stopped)
-            elif "seed" in message:
+            elif "id" in message:
                 if message.get("interrupted") and not stopped:  # somebody has sent SIGTERM to this worker alone
                     continue  # it ends, and is replaced
                 worker.job = None
@@ -180,7 +180,7 @@ class Pool:
                 yield message
 
     def _after_death(
-        self, worker: Worker, waiting: deque, attempts: dict[int, int], stopped: bool
+        self, worker: Worker, waiting: deque, attempts: dict[Any, int], stopped: bool
     ) -> Iterator[Message]:
         """A worker has ended: replace it and begin its job again, unless that was tried often enough."""
         if worker not in self._workers:
@@ -190,12 +190,12 @@ class Pool:
             self._workers.remove(worker)
             return
         if job is not None:
-            attempts[job["seed"]] += 1
-            if attempts[job["seed"]] < ATTEMPTS:
+            attempts[job["id"]] += 1
+            if attempts[job["id"]] < ATTEMPTS:
                 waiting.appendleft(job)
             else:
                 line = f"its process {worker.death()}, each of {ATTEMPTS} times"
-                yield {"seed": job["seed"], "failed": line, "bad_input": False}
+                yield {"id": job["id"], "failed": line, "bad_input": False}
         self._replace(worker)
         self._give_next(self._workers[-1], waiting)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from fastlander.config import Config
-from fastlander.environments import make_vec_env, module_of, training_limit
+from fastlander.environments import make_training_env, module_of
 from fastlander.experience.collector import Finished
 from fastlander.learner.dqn import DQN
 from fastlander.learner.schedules import learning_rate_at
@@ -159,11 +159,7 @@ class Trainer:
             event_writer()  # refuses, where it is not installed, before anything is written
         with contextlib.ExitStack() as stack:
             stack.enter_context(one_torch_thread())
-            limit = training_limit(config)
-            env = make_vec_env(
-                config.env_id, config.num_envs, backend=config.backend, max_episode_steps=limit, **config.env_kwargs
-            )
-            stack.enter_context(contextlib.closing(env))
+            env = stack.enter_context(contextlib.closing(make_training_env(config)))
             check_run_fits(config, env.single_observation_space.shape[0], int(env.single_action_space.n))
             run = Run(config, env, self._make_dqn, processors)
             stack.enter_context(contextlib.closing(run))

@@ -1,4 +1,4 @@
-"""A worker process: trains one seed after the other for the process that started it (`fastlander.training.pool`).
+"""A worker process: trains one run after the other for the process that started it (`fastlander.training.pool`).
 
 Messages are lines of JSON on its standard input and output. The first one, the setup, holds besides plain values what
 only Python can say (`objects`): a pickle, from the process that started this one and from nobody else.
@@ -16,10 +16,13 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from fastlander.terminal import SIGNALS, shortage
 from fastlander.validation import InputError
+
+if TYPE_CHECKING:
+    from fastlander.config import Config
 
 
 class Stop(threading.Event):
@@ -31,9 +34,23 @@ class Stop(threading.Event):
 class Setup(NamedTuple):
     """What a worker has to know before its first seed."""
 
-    config: str  # `Config.to_json`; its seed and output directory are another for each seed
+    config: str  # `Config.to_json`, by which `prepare` checks and compiles; each job has its own
     imports: list[str]  # modules to import
     objects: str  # base64 of a pickle by cloudpickle: `make_dqn` or None, Gymnasium's spec of the environment or None
+
+
+def training_job(number: int, config: "Config", compact: bool) -> dict[str, Any]:
+    """The order to train by `config`, whose `output_dir` must be set, or to go on with the run that is there.
+
+    Args:
+        number: of the job, which the reply carries as its "id".
+        config: the settings.
+        compact: leave out the report, and the checkpoints when the run has ended.
+
+    Returns:
+        For `Pool.run`. The reply to it has "row" and "line", or "failed" and "bad_input", or "interrupted".
+    """
+    return {"id": number, "config": config.to_json(), "compact": compact}
 
 
 def main() -> None:
@@ -107,8 +124,8 @@ def _serve(jobs: queue.SimpleQueue, reply: Any, stop: Stop) -> None:
                 reply({"prepared": trainee.prepare(job["prepare"])})
             except InputError as error:
                 reply({"refused": str(error)})
-        elif "seed" in job:
-            reply({"seed": job["seed"], **trainee.train(job, stop)})
+        elif "id" in job:
+            reply({"id": job["id"], **trainee.train(job, stop)})
 
 
 class _Trainee:
@@ -155,7 +172,7 @@ class _Trainee:
         """
         from contextlib import closing
 
-        from fastlander.environments import make_vec_env, training_limit
+        from fastlander.environments import make_training_env
         from fastlander.storage.run_directory import event_writer
         from fastlander.training.needs import runs_that_fit
         from fastlander.training.process import one_torch_thread
@@ -164,11 +181,7 @@ class _Trainee:
         config = self.config
         if config.tensorboard:
             event_writer()
-        limit = training_limit(config)
-        env = make_vec_env(
-            config.env_id, config.num_envs, backend=config.backend, max_episode_steps=limit, **config.env_kwargs
-        )
-        with one_torch_thread(), closing(env):
+        with one_torch_thread(), closing(make_training_env(config)) as env:
             sizes = env.single_observation_space.shape[0], int(env.single_action_space.n)
             at_once = runs_that_fit(config, *sizes, most)
             with closing(Run(config, env, self._make_dqn, processors=1)) as run:
@@ -193,17 +206,16 @@ class _Trainee:
             return {"failed": shortage(error) or f"{type(error).__name__}: {error}", "bad_input": False}
 
     def _train(self, job: dict[str, Any], stop: Stop) -> dict[str, Any]:
-        from dataclasses import replace
-
+        from fastlander.config import Config
         from fastlander.storage.files import CHECKPOINT_DIRECTORY, CONFIG_FILE, remove
         from fastlander.storage.run_directory import remove_run_files
 
-        directory = Path(job["directory"])
+        config = Config.from_json(job["config"])
+        directory = Path(config.output_dir)
         if (directory / CONFIG_FILE).exists():
             trainer = self._trainer.resume(directory, imports=self._imports, make_dqn=self._make_dqn, progress=False)
         else:
             remove_run_files(directory)  # of a process that was killed before the run had begun
-            config = replace(self.config, seed=job["seed"], output_dir=str(directory), progress=False)
             trainer = self._trainer(config, self._make_dqn)
         result = trainer.run(processors=1, interrupted=stop, compact=job["compact"])
         if result.interrupted:
@@ -211,5 +223,5 @@ class _Trainee:
         if job["compact"]:
             remove(directory / CHECKPOINT_DIRECTORY)
         mean = None if result.evaluation is None else result.evaluation.mean
-        row = [job["seed"], result.solved, result.timesteps, result.updates, result.seconds, mean]
+        row = [config.seed, result.solved, result.timesteps, result.updates, result.seconds, mean]
         return {"row": row, "line": result.summary().splitlines()[0]}
