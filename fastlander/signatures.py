@@ -83,17 +83,11 @@ def lecture() -> Signatures:
     rows = _array(types.uint8, 2)
     fields = [types.UniTuple(rows, count) for count in (1, 5)]
     ring, batch = (_OBS, _WORDS, _DOUBLES, _OBS, _FLAGS), (_OBS, _WORDS, _FLOATS, _OBS, _FLAGS)
-    numbers = [types.float32] * 5
+    numbers, place = [types.float32] * 5, (_STREAM, types.int64, types.int64, types.float32)
     memory = _FLOATS, _PLAN, _DOUBLES
     return [
         (greedy_one, (_FLOATS, _WORDS, _FLOATS, _FLOATS)),
-        (
-            lecture_update,
-            (
-                *(*memory, *[_FLOATS] * 4, *numbers, _STREAM, types.int64, types.int64, types.float32),
-                *(*ring, *batch, _FLOATS),
-            ),
-        ),
+        (lecture_update, (*memory, *[_FLOATS] * 4, *numbers, *place, *ring, *batch, _FLOATS)),
         (batch_gradient, (*memory, _FLOATS, _FLOATS, *_TRANSITIONS)),
         (flat_adam_step, (*[_FLOATS] * 4, *numbers)),
         *[(sample_rows, (_STREAM, types.int64, types.int64, field, field)) for field in fields],

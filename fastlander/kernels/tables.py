@@ -75,21 +75,19 @@ def viewer(dtype: Any, *inner: int | None) -> Callable[..., np.ndarray]:
 
     Args:
         dtype: of the elements, a NumPy type.
-        inner: the lengths of all dimensions but the first. None for one that is given with the memory.
+        inner: the lengths of all dimensions but the first. A single None is given with the memory.
     """
     size = np.dtype(dtype).itemsize
-    if inner.count(None) > 1 or (None in inner and inner[0] is not None):
-        raise ValueError(f"only the second length of a table can be left open, got {inner}")
-    # A step is the product of the lengths after it. The open length is in the first step alone.
-    steps = [None if None in inner[k:] else math.prod(inner[k:]) for k in range(len(inner) + 1)]
-    if None in inner and math.prod(inner[1:]) != 1:
-        raise ValueError(f"a table with an open length has two dimensions, got {inner}")
+    if None in inner and inner != (None,):
+        raise ValueError(f"a table with an open length must have two dimensions, got {inner}")
+    # A step is the product of the lengths after it.
+    steps = (None, 1) if None in inner else tuple(math.prod(inner[k:]) for k in range(len(inner) + 1))
 
     def view(memory, start, length, columns=0):
         shape = (length, *(columns if known is None else known for known in inner))
         return memory[start : start + size * math.prod(shape)].view(dtype).reshape(shape)
 
-    table = Table(_numba_type(dtype), tuple(steps))
+    table = Table(_numba_type(dtype), steps)
 
     @type_callable(view)
     def type_view(typing_context):
