@@ -50,22 +50,7 @@ class Arguments:
 def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
     """The arguments of a command line: the settings of its preset and environment, or of its file, then its flags."""
     args = list(sys.argv[1:] if argv is None else argv)
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--preset", choices=PRESETS, default="default")
-    first.add_argument("--config")
-    first.add_argument("--env-id", "--env_id", default=LANDER_ID)
-    try:
-        found = first.parse_known_args(args)[0]
-        preset, file, env_id = found.preset, found.config, found.env_id
-    except argparse.ArgumentError:
-        # tyro refuses it below, with the same kind of line as for every other flag
-        preset, file, env_id = "default", None, LANDER_ID
-    if file is not None:
-        config = _read_file(file, preset)
-    elif env_defaults(env_id) is not None:
-        config = Config.preset(preset, env_id=env_id)
-    else:
-        config = Config.preset(preset)
+    preset, config = base_settings(args)
     hints: dict[str, Any] = {
         "preset": Literal[tuple(PRESETS)],
         "config": str | None,
@@ -87,6 +72,25 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
     if arguments.quiet:
         return dataclasses.replace(arguments, config=dataclasses.replace(arguments.config, progress=False))
     return arguments
+
+
+def base_settings(args: list[str]) -> tuple[Any, Config]:
+    """The preset that a command line names, and the settings of that preset and environment, or of its file."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--preset", choices=PRESETS, default="default")
+    first.add_argument("--config")
+    first.add_argument("--env-id", "--env_id", default=LANDER_ID)
+    try:
+        found = first.parse_known_args(args)[0]
+        preset, file, env_id = found.preset, found.config, found.env_id
+    except argparse.ArgumentError:
+        # tyro refuses it below, with the same kind of line as for every other flag
+        preset, file, env_id = "default", None, LANDER_ID
+    if file is not None:
+        return preset, _read_file(file, preset)
+    if env_defaults(env_id) is not None:
+        return preset, Config.preset(preset, env_id=env_id)
+    return preset, Config.preset(preset)
 
 
 def _read_file(path: str, preset: str) -> Config:

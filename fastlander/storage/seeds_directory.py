@@ -7,9 +7,9 @@ import io
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, NamedTuple, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -36,6 +36,7 @@ from fastlander.storage.tables import LARGEST_INTEGER, LARGEST_TABLE, table, tab
 from fastlander.validation import Count, InputError, Seed, check, quoted
 
 SEEDS_FILE, SETTINGS_FILE = "seeds.csv", "seeds.json"
+Row = TypeVar("Row")
 
 
 class SeedRow(NamedTuple):
@@ -99,7 +100,7 @@ class SeedsDirectory:
         config, count, compact = _read_settings(path)
         allow_imports(config, imports, path / SETTINGS_FILE)
         self = cls(path, config, count, compact, None)
-        rows = {row.seed: row for row in _read_rows(path / SEEDS_FILE)}
+        rows = {row.seed: row for row in read_rows(path / SEEDS_FILE, SeedRow._fields, parse_seed)}
         self.rows = {seed: row for seed, row in rows.items() if (self.run(seed) / MODEL_FILE).exists()}
         others = sorted(set(rows) - set(self.seeds))
         if others:
@@ -135,9 +136,7 @@ class SeedsDirectory:
         """Note that a seed has ended. RunFailed if that cannot be written."""
         self.rows[row.seed] = row
         try:
-            self._table.write(table_lines([_cells(row)]))
-            self._table.flush()
-            os.fsync(self._table.fileno())
+            append_row(self._table, seed_cells(row))
         except OSError as error:
             raise self._not_written(error) from None
 
@@ -145,7 +144,7 @@ class SeedsDirectory:
         """Put the rows in the order of the seeds. RunFailed if that cannot be written."""
         self.rows = {seed: self.rows[seed] for seed in self.seeds if seed in self.rows}
         try:
-            write_atomically(self.path / SEEDS_FILE, table(SeedRow._fields, map(_cells, self.rows.values())))
+            write_atomically(self.path / SEEDS_FILE, table(SeedRow._fields, map(seed_cells, self.rows.values())))
         except OSError as error:
             raise self._not_written(error) from None
 
@@ -171,7 +170,7 @@ class SeedsDirectory:
         unlock(self._lock)
 
     def _begin_table(self) -> None:
-        write_atomically(self.path / SEEDS_FILE, table(SeedRow._fields, map(_cells, self.rows.values())))
+        write_atomically(self.path / SEEDS_FILE, table(SeedRow._fields, map(seed_cells, self.rows.values())))
         self._table = open_to_append(self.path / SEEDS_FILE)
 
     def _check_run(self, seed: int) -> None:
@@ -224,10 +223,23 @@ def _read_settings(path: Path) -> tuple[Config, int, bool]:
     return config, count, compact
 
 
-def _read_rows(path: Path) -> list[SeedRow]:
-    """The rows of seeds.csv. A last line that a killed process has not written to its end is left out.
+def append_row(table_file: BinaryIO, cells: Sequence[object]) -> None:
+    """Write a row at the end of a table and wait until it is on the disk. OSError if that fails."""
+    table_file.write(table_lines([cells]))
+    table_file.flush()
+    os.fsync(table_file.fileno())
 
-    ValueError if it is no such table. No file is a table without rows.
+
+def read_rows(path: Path, columns: Sequence[str], parse: Callable[[list[str]], Row]) -> list[Row]:
+    """The rows of seeds.csv, or of a table like it. A last line that a killed process has not written is left out.
+
+    Args:
+        path: of the table. No file is a table without rows.
+        columns: their names.
+        parse: makes a row of its cells, or raises ValueError.
+
+    Raises:
+        ValueError: it is no such table.
     """
     try:
         content = read_file(path, LARGEST_TABLE)
@@ -238,14 +250,15 @@ def _read_rows(path: Path) -> list[SeedRow]:
     try:
         whole = content[: content.rfind(b"\n") + 1].decode()
         header, *rows = csv.reader(io.StringIO(whole, newline=""))
-        if tuple(header) != SeedRow._fields:
+        if tuple(header) != tuple(columns):
             raise ValueError
-        return [_parse(row) for row in rows]
+        return [parse(row) for row in rows]
     except (ValueError, csv.Error):  # also of text that is no UTF-8
-        raise InputError(f"{path} must have the columns {', '.join(SeedRow._fields)}, got another table") from None
+        raise InputError(f"{path} must have the columns {', '.join(columns)}, got another table") from None
 
 
-def _parse(cells: list[str]) -> SeedRow:
+def parse_seed(cells: list[str]) -> SeedRow:
+    """The row of seeds.csv of these cells. ValueError if they are no such row."""
     seed, solved, timesteps, updates, seconds, eval_mean = cells
     if solved not in ("True", "False"):
         raise ValueError
