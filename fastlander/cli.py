@@ -10,6 +10,7 @@ from fastlander.version import __version__
 
 COMMANDS = {
     "train": "train a DQN",
+    "sweep": "search for better settings",
     "evaluate": "play greedy episodes with the policy of a run",
     "report": "write the page of a run, report.html",
     "export": "write the policy of a run as ONNX",

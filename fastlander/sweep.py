@@ -14,6 +14,7 @@ from fastlander.train import SETTINGS_HELP, base_settings
 from fastlander.validation import Count, InputError, check
 
 PROG = "fastlander sweep"
+EngineName = Literal["local", "ray"]
 Words = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUES ...")]
 
 
@@ -41,6 +42,10 @@ class Arguments:
     """Fresh seeds that compare the best settings with those that the sweep began with."""
     resume: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     """Directory of a sweep to go on with. It takes --trials and --minutes, and keeps all other settings."""
+    engine: EngineName = "local"
+    """local (processes of this machine) or ray (actors of a Ray cluster)."""
+    ray_address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """Of the Ray cluster, or auto. None starts one on this machine."""
     preset: Literal["default", "best", "lecture"] = "default"
     """Settings to begin with, as of `fastlander train`."""
     config_file: Annotated[str | None, tyro.conf.arg(name="config", metavar="FILE")] = None
@@ -62,16 +67,20 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
     limits: dict[str, Any] = {"trials": Count | None, "minutes": Positive | None}
     objective = Literal["steps", "seconds", "return"]
     hints = {**setting_types(), **own, **limits, "preset": Literal[tuple(PRESETS)], "objective": objective}
+    hints["engine"] = EngineName
     arguments = parse(Arguments, args, PROG, hints, default=Arguments(preset=preset, config=config))
     for name in (*own, *limits):
         check(name, hints[name], getattr(arguments, name))
     if arguments.resume is not None:
         plain = replace(arguments, config=replace(arguments.config, progress=True))
-        kept = {name: getattr(plain, name) for name in ("resume", "trials", "minutes", "quiet", "imports")}
+        kept = {
+            name: getattr(plain, name)
+            for name in ("resume", "engine", "ray_address", "trials", "minutes", "quiet", "imports")
+        }
         if plain != Arguments(**kept):
             raise InputError(
-                "--resume takes no other setting but --trials, --minutes, --no-progress, --quiet and --import: "
-                "the sweep has its settings"
+                "--resume takes no other setting but --trials, --minutes, --engine, --ray-address, --no-progress, "
+                "--quiet and --import: the sweep has its settings"
             )
     if arguments.quiet:
         return replace(arguments, config=replace(arguments.config, progress=False))
@@ -101,8 +110,9 @@ def _run(arguments: Arguments) -> int:
     progress = arguments.config.progress
     show = print_lines if progress else lambda line: None
     limits = {"trials": arguments.trials, "minutes": arguments.minutes}
+    engine = {"engine": arguments.engine, "ray_address": arguments.ray_address}
     if arguments.resume is not None:
-        outcome = resume_sweep(arguments.resume, show, imports=arguments.imports, progress=progress, **limits)
+        outcome = resume_sweep(arguments.resume, show, imports=arguments.imports, progress=progress, **limits, **engine)
     else:
         plan = Plan(
             config=arguments.config,
@@ -113,7 +123,7 @@ def _run(arguments: Arguments) -> int:
             judge_seeds=arguments.judge_seeds,
             **limits,
         )
-        outcome = sweep(plan, show, imports=arguments.imports)
+        outcome = sweep(plan, show, imports=arguments.imports, **engine)
     if not arguments.quiet:
         print_lines(outcome.summary())
     if outcome.interrupted:

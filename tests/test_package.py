@@ -43,7 +43,8 @@ ORDER = [
     ),
     ("viewing", "flight trace page report_page model_card notebook video human"),
     ("training", "process clock result progress needs run_state run_progress trainer worker pool engines multi_seed"),
-    ("", "signatures sb3 train evaluate report export record play card push verify warmup cli __main__"),
+    ("sweeps", "space objective race plan directory study search judgement outcome page sweep"),
+    ("", "signatures sb3 train sweep evaluate report export record play card push verify warmup cli __main__"),
     ("kernels", "ship"),
 ]
 MODULES = [f"{folder}.{name}".strip(".") for folder, names in ORDER for name in names.split()]

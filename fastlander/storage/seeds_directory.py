@@ -204,7 +204,8 @@ def is_seeds_directory(path: Path) -> bool:
     return os.path.lexists(path / SETTINGS_FILE)
 
 
-def _cells(row: SeedRow) -> tuple[object, ...]:
+def seed_cells(row: SeedRow) -> tuple[object, ...]:
+    """The cells of a row of seeds.csv."""
     return tuple(row._replace(seconds=f"{row.seconds:.3f}"))  # type: ignore[arg-type]
 
 

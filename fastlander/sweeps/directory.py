@@ -132,7 +132,9 @@ class SweepDirectory:
             append_row(self._table, (trial, *seed_cells(row)))
         except OSError as error:
             why = reason(error)
-            raise RunFailed(f"{self.path / TRIALS_FILE} could not be written ({why}); the seeds in it are kept") from None
+            raise RunFailed(
+                f"{self.path / TRIALS_FILE} could not be written ({why}); the seeds in it are kept"
+            ) from None
         self.rows.setdefault(trial, {})[row.seed] = row
         remove(self.run(trial, row.seed))
 

@@ -13,7 +13,7 @@ from fastlander.sweeps.directory import JUDGED, SweepDirectory
 from fastlander.sweeps.objective import loss_of, seed_value
 from fastlander.sweeps.search import Stopped
 from fastlander.sweeps.study import Trial
-from fastlander.training.pool import Pool
+from fastlander.training.engines import Engine
 from fastlander.training.process import Interrupt
 from fastlander.training.progress import SeedsBar
 from fastlander.training.worker import training_job
@@ -34,7 +34,7 @@ class Judgement:
 def judge(
     directory: SweepDirectory,
     best: Trial,
-    pool: Pool,
+    workers: Engine,
     interrupted: Interrupt,
     show: Callable[[str], None],
     imports: Sequence[str],
@@ -62,7 +62,7 @@ def judge(
         bar.advance(2 * plan.judge_seeds - len(jobs))
         if jobs:
             show(f"{len(jobs)} seeds judge trial {best.number} and the settings that the sweep began with")
-        for message in pool.run(jobs, interrupted):
+        for message in workers.run(jobs, interrupted):
             side, seed = owners[message["id"]]
             if "row" in message:
                 side.add(SeedRow(*message["row"]))

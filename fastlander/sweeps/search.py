@@ -12,7 +12,8 @@ from fastlander.sweeps.objective import WORDS, described, loss_of, mean_interval
 from fastlander.sweeps.race import most_jobs, race
 from fastlander.sweeps.study import COMPLETE, FAILED, PRUNED, RUNNING, Study, Trial
 from fastlander.training.clock import Clock
-from fastlander.training.pool import Message, Pool
+from fastlander.training.engines import Engine
+from fastlander.training.pool import Message
 from fastlander.training.process import Interrupt
 from fastlander.training.progress import SeedsBar
 from fastlander.training.worker import training_job
@@ -32,7 +33,7 @@ class Search:
     Args:
         directory: of the sweep.
         study: its trials.
-        pool: has seeds trained.
+        workers: have seeds trained.
         interrupted: set by a signal.
         show: takes a line for each batch that ends, and for each trial that fails.
     """
@@ -41,11 +42,11 @@ class Search:
         self,
         directory: SweepDirectory,
         study: Study,
-        pool: Pool,
+        workers: Engine,
         interrupted: Interrupt,
         show: Callable[[str], None],
     ) -> None:
-        self._directory, self._study, self._pool = directory, study, pool
+        self._directory, self._study, self._workers = directory, study, workers
         self._plan, self._interrupted, self._show = directory.plan, interrupted, show
         self._batch: Sequence[Trial] = ()  # that runs
         self._failed: dict[int, str] = {}  # by trial of the batch: why
@@ -96,7 +97,9 @@ class Search:
         plan, self._batch, self._failed = self._plan, batch, {}
         trials = {trial.number: trial for trial in batch}
         with SeedsBar(plan.config, most_jobs(len(batch), plan.rounds)) as self._bar:
-            history, complete = race(list(trials), plan.rounds, lambda going, seeds: self._measure(trials, going, seeds))
+            history, complete = race(
+                list(trials), plan.rounds, lambda going, seeds: self._measure(trials, going, seeds)
+            )
         for number, values in history.items():
             told = {seeds: loss_of(plan.objective, loss) for seeds, loss in values}
             if number in self._failed:
@@ -141,7 +144,7 @@ class Search:
         owners.append((trial, seed))
 
     def _train(self, jobs: list[Message], owners: list[tuple[Trial, int]]) -> None:
-        for message in self._pool.run(jobs, self._interrupted):
+        for message in self._workers.run(jobs, self._interrupted):
             trial, seed = owners[message["id"]]
             if "row" in message:
                 self._directory.add(self._source(trial), SeedRow(*message["row"]))

@@ -222,5 +222,7 @@ def _read_file(path: str) -> dict[str, str]:
         raise InputError(f"space must be a TOML file of settings to search, got {shown(str(file))} ({why})") from None
     for name, value in table.items():
         if not isinstance(value, str | list) or not value:
-            raise InputError(f'{file} must have lines such as n_step = "1..12" or ["a", "b"], got {name} {shown(value)}')
+            raise InputError(
+                f'{file} must have lines such as n_step = "1..12" or ["a", "b"], got {name} {shown(value)}'
+            )
     return {name: value if isinstance(value, str) else ",".join(map(word, value)) for name, value in table.items()}

@@ -2,126 +2,68 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from fastlander.storage.files import RunFailed, check_empty, write_atomically
 from fastlander.storage.settings_file import write_settings
 from fastlander.sweeps.directory import BEST_FILE, JOURNAL_FILE, PAGE_FILE, SweepDirectory, sweep_path
-from fastlander.sweeps.judgement import Judgement, file_settings, judge
-from fastlander.sweeps.objective import FORMS, WORDS, described, loss_of, mean_interval
+from fastlander.sweeps.judgement import file_settings, judge
+from fastlander.sweeps.outcome import Sweep
 from fastlander.sweeps.page import sweep_page
 from fastlander.sweeps.plan import Plan
 from fastlander.sweeps.search import Search, Stopped, best_trial, first_settings
 from fastlander.sweeps.space import word
-from fastlander.sweeps.study import COMPLETE, FAILED, RUNNING, Study, Trial, require_optuna
+from fastlander.sweeps.study import FAILED, Study, require_optuna
 from fastlander.terminal import print_lines
-from fastlander.training.multi_seed import open_pool
-from fastlander.training.pool import Pool
+from fastlander.training.engines import Engine, check_engine, open_engine
+from fastlander.training.multi_seed import worker_setup
 from fastlander.training.process import Interrupt, interrupts
 from fastlander.validation import InputError, check_path
 
-SHOWN = 5
-"""Trials in the table of the terminal."""
 
-
-@dataclass(frozen=True)
-class Sweep:
-    """The outcome of a sweep."""
-
-    plan: Plan
-    trials: list[Trial]
-    values: dict[int, list[float]]
-    """By trial: the value of each of its seeds, in their order."""
-    best: Trial | None
-    """The best of the trials that did all rounds. None if there is none yet."""
-    judgement: Judgement | None
-    """None where nothing was found that is better than the settings it began with, or it was interrupted before."""
-    seconds: float
-    """Wall clock of the search, over all calls."""
-    interrupted: bool
-    signal: int
-    """If it was interrupted: by which signal."""
-    output_dir: Path
-
-    def summary(self) -> str:
-        """The outcome as a table and a few lines."""
-        plan, done = self.plan, [trial for trial in self.trials if trial.state == COMPLETE]
-        seeds = sum(len(values) for values in self.values.values())
-        lines = [
-            f"{len(self.trials)} trials of {len(plan.space)} settings, {len(done)} through all rounds, "
-            f"{seeds:,} seeds in {self.seconds / 60:.1f} min"
-        ]
-        if self.best is not None:
-            lines += self._table()
-            lines += self._settings()
-        if self.judgement is not None:
-            lines += self._judged()
-        if self.interrupted:
-            lines.append(f"Interrupted: --resume {self.output_dir} goes on")
-        elif self.best is not None:
-            lines.append(f"The settings for train --config are in {self.output_dir / BEST_FILE}")
-        return "\n".join([*lines, f"Saved in {self.output_dir}"])
-
-    def _table(self) -> list[str]:
-        """The best trials, and the one with the settings that the sweep began with."""
-        objective = self.plan.objective
-        ended = [trial for trial in self.trials if trial.state not in (FAILED, RUNNING)]
-        order = sorted(ended, key=lambda t: (t.state != COMPLETE, -max(t.history), loss_of(objective, t.value)))
-        shown = order[:SHOWN] + [trial for trial in order[SHOWN:] if trial.number == 0]
-        lines = [f"{'trial':<8}{'seeds':>5}{WORDS[objective]:>24}  95% interval"]
-        for trial in shown:
-            mean, low, high = mean_interval(self.values[trial.number])
-            form, begun = FORMS[objective], "  (the first settings)" * (trial.number == 0)
-            seeds = max(trial.history)
-            lines.append(f"{trial.number:<8}{seeds:>5}{mean:>24{form}}  {low:{form}} to {high:{form}}{begun}")
-        return lines
-
-    def _settings(self) -> list[str]:
-        if self.best.settings == {one.name: getattr(self.plan.config, one.name) for one in self.plan.space}:
-            return ["No settings did better than those that the sweep began with."]
-        lines = [f"{f'trial {self.best.number}':<24}{'best':>16}{'before':>16}"]
-        for name, value in self.best.settings.items():
-            lines.append(f"{name:<24}{word(value):>16}{word(getattr(self.plan.config, name)):>16}")
-        return lines
-
-    def _judged(self) -> list[str]:
-        objective, judged = self.plan.objective, self.judgement
-        first, last = self.plan.judge_from, self.plan.judge_from + self.plan.judge_seeds - 1
-        lines = [f"On fresh seeds ({first} to {last}), {WORDS[objective]}, mean with 95% interval:"]
-        for name, values in (("best", judged.best), ("before", judged.start)):
-            lines.append(f"  {name:<8}{described(objective, values) if values else 'all seeds failed'}")
-        if judged.improvement is not None:
-            chance, low, high = judged.improvement
-            lines.append(f"Probability of improvement: {chance:.2f} ({low:.2f} to {high:.2f})")
-        return lines
-
-
-def sweep(plan: Plan, show: Callable[[str], None] = print_lines, *, imports: Sequence[str] = ()) -> Sweep:
+def sweep(
+    plan: Plan,
+    show: Callable[[str], None] = print_lines,
+    *,
+    imports: Sequence[str] = (),
+    engine: str = "local",
+    ray_address: str | None = None,
+) -> Sweep:
     """Search for better settings.
 
     Args:
         plan: what to search, and how.
         show: takes a line for each batch of trials that ends.
         imports: modules that the processes import first, as they register the environment.
+        engine, ray_address: as of `train_seeds`. The results are the same, but for seconds.
 
     Raises:
         ValueError: Optuna is not installed, or a setting cannot be used here, before anything is written.
         RunFailed: the processes cannot be started, a file cannot be written, or no trial has a value.
     """
     require_optuna()
+    check_engine(engine, ray_address)
     check_empty(sweep_path(plan.config))
-    with _pool(plan, imports) as pool, SweepDirectory.create(plan) as directory, interrupts() as interrupted:
+    with (
+        _start(plan, imports, engine, ray_address) as workers,
+        SweepDirectory.create(plan) as directory,
+        interrupts() as interrupted,
+    ):
         try:
-            study = Study.create(directory.path / JOURNAL_FILE, plan.space, plan.objective == "return", plan.config.seed)
+            study = Study.create(
+                directory.path / JOURNAL_FILE, plan.space, plan.objective == "return", plan.config.seed
+            )
         except BaseException:
             directory.discard()
             raise
-        moved = {name: value for name, value in first_settings(directory).items() if value != getattr(plan.config, name)}
+        moved = {
+            name: value for name, value in first_settings(directory).items() if value != getattr(plan.config, name)
+        }
         if moved:
             words = ", ".join(f"{name} {word(value)}" for name, value in moved.items())
             show(f"The settings it begins with are outside of the search space: the first trial has {words}")
-        return _run(directory, study, pool, interrupted, show, imports)
+        return _run(directory, study, workers, interrupted, show, imports)
 
 
 def resume_sweep(
@@ -132,6 +74,8 @@ def resume_sweep(
     minutes: float | None = None,
     imports: Sequence[str] = (),
     progress: bool = True,
+    engine: str = "local",
+    ray_address: str | None = None,
 ) -> Sweep:
     """Go on with a sweep that was broken off, or that is to go on for longer.
 
@@ -141,12 +85,14 @@ def resume_sweep(
         trials, minutes: other limits than those it had. None keeps both, if both are None.
         imports: modules that may be imported, where the environment is "module:id". They are imported.
         progress: show a bar on a terminal.
+        engine, ray_address: as of `train_seeds`. It need not be the engine that it had before.
 
     Raises:
         ValueError: no directory of a sweep, or one with damaged files. Nothing is changed then.
         RunFailed: as for `sweep`.
     """
     require_optuna()
+    check_engine(engine, ray_address)
     with SweepDirectory.reopen(check_path("resume", directory), imports) as reopened:
         plan = replace(reopened.plan, config=replace(reopened.plan.config, progress=progress))
         if trials is not None or minutes is not None:
@@ -159,20 +105,20 @@ def resume_sweep(
             study = Study.create(path, plan.space, plan.objective == "return", plan.config.seed)
         _check_rows(reopened, study)
         reopened.begin()
-        with _pool(plan, imports) as pool, interrupts() as interrupted:
-            return _run(reopened, study, pool, interrupted, show, imports)
+        with _start(plan, imports, engine, ray_address) as workers, interrupts() as interrupted:
+            return _run(reopened, study, workers, interrupted, show, imports)
 
 
-def _pool(plan: Plan, imports: Sequence[str]) -> Pool:
-    """Workers that are ready, and that have checked the settings the sweep begins with."""
+def _start(plan: Plan, imports: Sequence[str], engine: str, ray_address: str | None) -> Engine:
+    """An engine that is ready, and that has checked the settings the sweep begins with."""
     most = max(plan.batch * plan.rounds[0], plan.rounds[-1], 2 * plan.judge_seeds)
-    pool = open_pool(plan.config, most, imports=imports)
+    started = open_engine(engine, worker_setup(plan.config, None, imports), most, ray_address)
     try:
-        pool.prepare()
+        started.prepare()
     except BaseException:
-        pool.close()
+        started.close()
         raise
-    return pool
+    return started
 
 
 def _check_rows(directory: SweepDirectory, study: Study) -> None:
@@ -194,13 +140,13 @@ def _check_rows(directory: SweepDirectory, study: Study) -> None:
 def _run(
     directory: SweepDirectory,
     study: Study,
-    pool: Pool,
+    workers: Engine,
     interrupted: Interrupt,
     show: Callable[[str], None],
     imports: Sequence[str],
 ) -> Sweep:
     plan, judgement, stopped = directory.plan, None, False
-    search = Search(directory, study, pool, interrupted, show)
+    search = Search(directory, study, workers, interrupted, show)
     try:
         search.run()
         best = best_trial(study.trials(), plan.objective)
@@ -208,7 +154,7 @@ def _run(
             whys = [trial.failed for trial in study.trials() if trial.failed]
             raise RunFailed(f"no trial has a value; the first one failed: {whys[0] if whys else 'it was not begun'}")
         if best.settings != {one.name: getattr(plan.config, one.name) for one in plan.space}:
-            judgement = judge(directory, best, pool, interrupted, show, imports)
+            judgement = judge(directory, best, workers, interrupted, show, imports)
     except Stopped:
         stopped = True
     trials = study.trials()

@@ -185,7 +185,7 @@ def _train(
 ) -> Seeds:
     """Start an engine, have it check the settings, and only then open the directory and train what is missing in it."""
     clock, failed, refused = Clock(), {}, []
-    setup = _setup(config, make_dqn, imports)
+    setup = worker_setup(config, make_dqn, imports)
     with start(setup=setup) as engine:
         if count:
             engine.prepare()
@@ -208,7 +208,7 @@ def _train(
     )
 
 
-def _setup(config: Config, make_dqn: "Callable[..., DQN] | None", imports: Sequence[str]) -> Setup:
+def worker_setup(config: Config, make_dqn: "Callable[..., DQN] | None", imports: Sequence[str]) -> Setup:
     """What the workers have to know. An environment that only this process has registered is sent to them.
 
     Raises:

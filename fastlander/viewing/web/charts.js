@@ -29,7 +29,8 @@ function short(value, step = 0) {
 }
 
 class Chart {
-  // host: a <figure>. options: label, xTitle, yTitle, x: [low, high], y: [low, high].
+  // host: a <figure>. options: label, xTitle, yTitle, x: [low, high], y: [low, high]; xTicks: [[x, text], ...], if the
+  // numbers of the x axis are not those of x.
   constructor(host, options) {
     Object.assign(this, options);
     this.host = host;
@@ -68,8 +69,8 @@ class Chart {
       this.add("line", { class: "grid", x1: MARGIN.left, x2: right, y1: this.py(y), y2: this.py(y) });
       this.add("text", { class: "tick", x: MARGIN.left - 8, y: this.py(y) + 4, "text-anchor": "end" }, short(y, step(ys)));
     }
-    for (const x of xs) {
-      this.add("text", { class: "tick", x: this.px(x), y: bottom + 18, "text-anchor": "middle" }, short(x, step(xs)));
+    for (const [x, text] of this.xTicks ?? xs.map((x) => [x, short(x, step(xs))])) {
+      this.add("text", { class: "tick", x: this.px(x), y: bottom + 18, "text-anchor": "middle" }, text);
     }
     this.add("line", { class: "axis", x1: MARGIN.left, x2: right, y1: bottom, y2: bottom });
     this.add("text", { class: "title", x: (MARGIN.left + right) / 2, y: this.height - 4, "text-anchor": "middle" }, this.xTitle);
