@@ -51,8 +51,14 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def described(objective: str, values: Sequence[float]) -> str:
-    """Mean and interval in words."""
+def shown_interval(objective: str, values: Sequence[float]) -> tuple[str, str]:
+    """Mean and interval as texts. One value has no interval."""
     mean, low, high = mean_interval(values)
     form = FORMS[objective]
-    return f"{mean:{form}} ({low:{form}} to {high:{form}})"
+    return f"{mean:{form}}", f"{low:{form}} to {high:{form}}" if len(values) > 1 else "one seed"
+
+
+def described(objective: str, values: Sequence[float]) -> str:
+    """Mean and interval in words."""
+    mean, between = shown_interval(objective, values)
+    return f"{mean} ({between})"

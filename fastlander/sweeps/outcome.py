@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastlander.sweeps.directory import BEST_FILE
 from fastlander.sweeps.judgement import Judgement
-from fastlander.sweeps.objective import FORMS, WORDS, described, loss_of, mean_interval
+from fastlander.sweeps.objective import WORDS, described, loss_of, shown_interval
 from fastlander.sweeps.plan import Plan
 from fastlander.sweeps.space import word
 from fastlander.sweeps.study import COMPLETE, FAILED, RUNNING, Trial
@@ -60,10 +60,9 @@ class Sweep:
         shown = order[:SHOWN] + [trial for trial in order[SHOWN:] if trial.number == 0]
         lines = [f"{'trial':<8}{'seeds':>5}{WORDS[objective]:>24}  95% interval"]
         for trial in shown:
-            mean, low, high = mean_interval(self.values[trial.number])
-            form, begun = FORMS[objective], "  (the first settings)" * (trial.number == 0)
-            seeds = max(trial.history)
-            lines.append(f"{trial.number:<8}{seeds:>5}{mean:>24{form}}  {low:{form}} to {high:{form}}{begun}")
+            mean, between = shown_interval(objective, self.values[trial.number])
+            first = "  (first)" * (trial.number == 0)
+            lines.append(f"{trial.number:<8}{max(trial.history):>5}{mean:>24}  {between}{first}")
         return lines
 
     def _settings(self) -> list[str]:

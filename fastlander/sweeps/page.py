@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlander.sweeps.objective import FORMS, WORDS, described, loss_of, mean_interval
+from fastlander.sweeps.objective import WORDS, described, loss_of, mean_interval, shown_interval
 from fastlander.sweeps.outcome import Sweep
 from fastlander.sweeps.space import Choices, Dimension, word
 from fastlander.sweeps.study import COMPLETE, Trial
@@ -23,7 +23,7 @@ def sweep_page(outcome: Sweep) -> str:
     """The HTML of the page of a sweep that has ended."""
     plan, best = outcome.plan, outcome.best
     measured = {t.number: mean_interval(outcome.values[t.number]) for t in outcome.trials if t.number in outcome.values}
-    rows = [_row(trial, outcome, measured) for trial in outcome.trials]
+    rows = [_row(trial, outcome) for trial in outcome.trials]
     values = {
         "title": f"Sweep of {plan.config.env_id}",
         "lead": _lead(outcome),
@@ -61,24 +61,22 @@ def _tiles(outcome: Sweep) -> list[tuple[str, str, str]]:
     plan, judged = outcome.plan, outcome.judgement
     if judged is None:
         return []
-    form, tiles = FORMS[plan.objective], []
+    tiles = []
     for name, values in (("Best", judged.best), ("Before", judged.start)):
         if values:
-            mean, low, high = mean_interval(values)
-            seeds = f"{len(values)} fresh seeds, 95%: {low:{form}} to {high:{form}}"
-            tiles.append((f"{name}: {WORDS[plan.objective]}", f"{mean:{form}}", seeds))
+            mean, between = shown_interval(plan.objective, values)
+            tiles.append((f"{name}: {WORDS[plan.objective]}", mean, f"{len(values)} fresh seeds, 95%: {between}"))
     if judged.improvement is not None:
         chance, low, high = judged.improvement
         tiles.append(("Probability of improvement", f"{chance:.2f}", f"95%: {low:.2f} to {high:.2f}"))
     return tiles
 
 
-def _row(trial: Trial, outcome: Sweep, measured: dict[int, tuple[float, float, float]]) -> dict[str, Any]:
+def _row(trial: Trial, outcome: Sweep) -> dict[str, Any]:
     """A line of the table of trials."""
-    form, cells = FORMS[outcome.plan.objective], ["", "", ""]
-    if trial.number in measured:
-        mean, low, high = measured[trial.number]
-        cells = [max(trial.history), f"{mean:{form}}", f"{low:{form}} to {high:{form}}"]
+    cells: list[Any] = ["", "", ""]
+    if trial.number in outcome.values:
+        cells = [max(trial.history), *shown_interval(outcome.plan.objective, outcome.values[trial.number])]
     ended = STATES[trial.state] if trial.failed is None else f"failed: {trial.failed}"
     return {
         "best": trial.number == outcome.best.number,
@@ -98,11 +96,11 @@ def _charts(outcome: Sweep, measured: dict[int, tuple[float, float, float]]) -> 
         y = [min(*lows, *means), max(max(highs), float(np.percentile(means, WORST_SHOWN)))]
     margin = 0.04 * (y[1] - y[0]) or 1.0
     y = [y[0] - margin, y[1] + margin]
-    form = FORMS[plan.objective]
 
     def point(trial: Trial, x: float) -> dict[str, Any]:
         mean, low, high = measured[trial.number]
-        told = [f"trial {trial.number}, {max(trial.history)} seeds", f"{mean:{form}} ({low:{form}} to {high:{form}})"]
+        value = described(plan.objective, outcome.values[trial.number])
+        told = [f"trial {trial.number}, {max(trial.history)} seeds", value]
         told += [f"{name} {word(value)}" for name, value in trial.settings.items()]
         return {"x": x, "y": mean, "low": low, "high": high, "complete": trial.state == COMPLETE, "told": told}
 

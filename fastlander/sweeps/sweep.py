@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fastlander.storage.files import RunFailed, check_empty, write_atomically
+from fastlander.storage.files import RunFailed, check_empty, remove_empty, write_atomically
 from fastlander.storage.settings_file import write_settings
-from fastlander.sweeps.directory import BEST_FILE, JOURNAL_FILE, PAGE_FILE, SweepDirectory, sweep_path
+from fastlander.sweeps.directory import BEST_FILE, JOURNAL_FILE, OPEN_RUNS, PAGE_FILE, SweepDirectory, sweep_path
 from fastlander.sweeps.judgement import file_settings, judge
 from fastlander.sweeps.outcome import Sweep
 from fastlander.sweeps.page import sweep_page
@@ -164,6 +164,7 @@ def _run(
     seconds, number = study.seconds, int(interrupted.signal)
     outcome = Sweep(plan, trials, values, best, judgement, seconds, stopped, number, directory.path)
     if not stopped:
+        remove_empty([directory.path / OPEN_RUNS])
         _write(outcome)
     return outcome
 
