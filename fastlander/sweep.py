@@ -33,7 +33,7 @@ class Arguments:
     trials: Count | None = None
     """Trials, at most."""
     minutes: Positive | None = None
-    """Minutes after which no further batch of trials begins."""
+    """Minutes for the search, about. A batch of trials begins if it will probably end in time. Judging comes after."""
     batch: Count = 8
     """Trials that race against each other."""
     rounds: tuple[Count, ...] = (2, 4, 8, 16)

@@ -10,7 +10,7 @@ from fastlander.storage.seeds_directory import SeedRow
 from fastlander.sweeps.directory import SweepDirectory
 from fastlander.sweeps.objective import WORDS, described, loss_of, mean_interval, seed_value
 from fastlander.sweeps.race import most_jobs, race
-from fastlander.sweeps.study import COMPLETE, FAILED, PRUNED, RUNNING, Study, Trial
+from fastlander.sweeps.study import COMPLETE, FAILED, PRUNED, RUNNING, Study, Trial, sources
 from fastlander.training.clock import Clock
 from fastlander.training.engines import Engine
 from fastlander.training.pool import Message
@@ -49,6 +49,7 @@ class Search:
         self._directory, self._study, self._workers = directory, study, workers
         self._plan, self._interrupted, self._show = directory.plan, interrupted, show
         self._batch: Sequence[Trial] = ()  # that runs
+        self._sources = sources(study.trials())
         self._failed: dict[int, str] = {}  # by trial of the batch: why
         self._bar: SeedsBar | None = None
 
@@ -69,11 +70,14 @@ class Search:
                 self._study.add_seconds(clock.seconds())
 
     def is_over(self) -> bool:
-        """Whether no further batch is to begin."""
-        most = self._plan.trials
-        enough = most is not None and len(self._study.trials()) >= most
-        minutes = self._plan.minutes
-        return enough or (minutes is not None and self._study.seconds >= 60 * minutes)
+        """Whether no further batch is to begin: there are enough trials, or it would probably end too late."""
+        trials, plan = self._study.trials(), self._plan
+        if plan.trials is not None and len(trials) >= plan.trials:
+            return True
+        if plan.minutes is None or not trials:
+            return False
+        seconds, batches = self._study.seconds, trials[-1].batch + 1
+        return seconds + seconds / batches > 60 * plan.minutes
 
     def _unfinished(self) -> list[Trial]:
         return [trial for trial in self._study.trials() if trial.state == RUNNING]
@@ -90,7 +94,9 @@ class Search:
             most = self._plan.batch if self._plan.trials is None else min(self._plan.batch, self._plan.trials - first)
             for number in range(first + len(own), first + most):
                 self._study.begin(batch, None if number else first_settings(self._directory))
-        return [trial for trial in self._study.trials() if trial.batch == batch]
+        trials = self._study.trials()
+        self._sources = sources(trials)
+        return [trial for trial in trials if trial.batch == batch]
 
     def _run_batch(self, batch: Sequence[Trial]) -> None:
         """Have the trials of a batch race, and tell Optuna how each has ended."""
@@ -131,8 +137,8 @@ class Search:
         return losses
 
     def _add_job(self, jobs: list[Message], owners: list[tuple[Trial, int]], trial: Trial, seed: int) -> None:
-        source = self._source(trial)
-        if any((source, seed) == (self._source(other), other_seed) for other, other_seed in owners):
+        source = self._sources[trial.number]
+        if any((source, seed) == (self._sources[other.number], other_seed) for other, other_seed in owners):
             return
         path = self._directory.run(source, seed)
         try:
@@ -147,7 +153,7 @@ class Search:
         for message in self._workers.run(jobs, self._interrupted):
             trial, seed = owners[message["id"]]
             if "row" in message:
-                self._directory.add(self._source(trial), SeedRow(*message["row"]))
+                self._directory.add(self._sources[trial.number], SeedRow(*message["row"]))
                 self._bar.advance()
             elif "failed" in message:
                 self._check_disk(message["failed"])
@@ -166,12 +172,8 @@ class Search:
         if shutil.disk_usage(self._directory.path).free < FULL:
             raise RunFailed(f"the disk of {self._directory.path} is full ({why}); --resume goes on")
 
-    def _source(self, trial: Trial) -> int:
-        """The first trial with the same settings, under which their seeds are kept: they are trained once."""
-        return next((other.number for other in self._study.trials() if other.settings == trial.settings), trial.number)
-
     def _rows(self, trial: Trial) -> dict[int, SeedRow]:
-        return self._directory.rows.get(self._source(trial), {})
+        return self._directory.rows.get(self._sources[trial.number], {})
 
     def values(self, trial: Trial, seeds: int) -> list[float]:
         """The value of each of the first seeds of a trial."""

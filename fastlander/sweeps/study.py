@@ -143,7 +143,8 @@ class Study:
         live = optuna.trial.Trial(self._study, frozen._trial_id)  # what `ask` gives has begun in this process only
         with _writing(self._path):
             for seeds, value in history.items():
-                live.report(value, seeds)
+                if seeds not in frozen.intermediate_values:  # as it is when a process was killed while it told
+                    live.report(value, seeds)
             for name, note in notes.items():
                 live.set_user_attr(name, note)
             value = history[max(history)] if state == COMPLETE else None
@@ -173,6 +174,12 @@ class Study:
         if state in (COMPLETE, PRUNED) and not history:
             raise ValueError(f"trial {frozen.number} has no value")
         return Trial(frozen.number, batch, state, settings, history, None if failed is None else quoted(failed))
+
+
+def sources(trials: Sequence[Trial]) -> dict[int, int]:
+    """By trial: the first one with the same settings, under which its seeds are kept. They are trained once."""
+    first: dict[tuple, int] = {}
+    return {trial.number: first.setdefault(tuple(trial.settings.values()), trial.number) for trial in trials}
 
 
 def require_optuna() -> Any:

@@ -14,7 +14,7 @@ from fastlander.sweeps.page import sweep_page
 from fastlander.sweeps.plan import Plan
 from fastlander.sweeps.search import Search, Stopped, best_trial, first_settings
 from fastlander.sweeps.space import word
-from fastlander.sweeps.study import FAILED, Study, require_optuna
+from fastlander.sweeps.study import FAILED, Study, require_optuna, sources
 from fastlander.terminal import print_lines
 from fastlander.training.engines import Engine, check_engine, open_engine
 from fastlander.training.multi_seed import worker_setup
@@ -124,16 +124,15 @@ def _start(plan: Plan, imports: Sequence[str], engine: str, ray_address: str | N
 def _check_rows(directory: SweepDirectory, study: Study) -> None:
     """ValueError if trials.csv has a trial that the journal has not, or not the seeds of one that has ended."""
     trials = study.trials()
-    known = {trial.number for trial in trials}
-    others = sorted(set(directory.rows) - known)
+    source = sources(trials)
+    others = sorted(set(directory.rows) - set(source))
     if others:
         raise InputError(f"{directory.path} must have trials of its journal, got trial {others[0]} in trials.csv")
     for trial in trials:
-        source = next(other.number for other in trials if other.settings == trial.settings)
         wanted = range(directory.plan.config.seed, directory.plan.config.seed + max(trial.history, default=0))
-        missing = [seed for seed in wanted if seed not in directory.rows.get(source, {})]
+        missing = [seed for seed in wanted if seed not in directory.rows.get(source[trial.number], {})]
         if missing and trial.state != FAILED:
-            got = f"none for seed {missing[0]} of trial {source}"
+            got = f"none for seed {missing[0]} of trial {source[trial.number]}"
             raise InputError(f"{directory.path} must have a row in trials.csv for each seed of its journal, got {got}")
 
 
