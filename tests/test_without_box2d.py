@@ -37,6 +37,7 @@ for line in (
     f"train {short} --output-dir run", f"train {short} --seeds 2 --output-dir seeds", "evaluate run --episodes 2",
     "report run", "record run --format frames", "play run --episodes 1", "export run", "warmup", "verify",
     "card run --episodes 10 --video gif --no-onnx",
+    f"sweep {short} --output-dir found --search n_step=5,6 --trials 1 --rounds 1 --objective return",
     f"train {short} --backend sync --output-dir other", f"train {short} --backend async --output-dir other",
     "evaluate run --backend sync",
 ):
@@ -47,6 +48,7 @@ for line in (
 
 def test_every_command(environment, tmp_path):
     pytest.importorskip("onnxscript")
+    pytest.importorskip("optuna")
     process = run_python(COMMANDS, environment, tmp_path)
     lines = [line.split()[1:] for line in process.stdout.splitlines() if line.startswith("STATUS")]
     assert {name for name, *_ in lines} == set(cli.COMMANDS) - {"push"}  # which sends files and flies nothing

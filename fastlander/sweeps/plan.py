@@ -28,11 +28,17 @@ class Plan:
     search: Mapping[str, str]
     """The search space in words, as `read_space` gives them."""
     objective: Objective = "steps"
+    """What is made better: steps or seconds until solved, or the greedy mean return (which sets solved_by to never)."""
     rounds: Rounds = (2, 4, 8, 16)
+    """Seeds that a trial has done after each round of its race."""
     batch: Count = 8
+    """Trials that race against each other."""
     trials: Count | None = None
+    """Trials, at most."""
     minutes: Positive | None = None
+    """Minutes for the search, about: a batch begins if it will probably end in time."""
     judge_seeds: JudgeSeeds = 20
+    """Fresh seeds that compare the best settings with those that the sweep began with."""
 
     def __post_init__(self) -> None:
         for name, hint in PLAN_TYPES.items():
