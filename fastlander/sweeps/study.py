@@ -55,6 +55,8 @@ class Study:
         """The study of a new journal file. RunFailed if it cannot be written."""
         optuna = require_optuna()
         with _writing(path):
+            for old in (path, _lock_file(path)):  # of a process that was killed before it had written a line
+                remove(old)
             direction = "maximize" if maximize else "minimize"
             sampler = optuna.samplers.RandomSampler(0)  # `propose` has one of its own
             study = optuna.create_study(storage=_storage(path), study_name=NAME, direction=direction, sampler=sampler)
@@ -86,9 +88,19 @@ class Study:
             why = reason(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
             raise InputError(f"{path} must be the journal of this sweep, got another ({quoted(why)})") from None
         with _writing(path):
-            remove(Path(f"{path}.lock"))  # of a process that was killed while it wrote
+            remove(_lock_file(path))  # of a process that was killed while it wrote
             os.truncate(path, content.rfind(b"\n") + 1)
         return self
+
+    @staticmethod
+    def is_begun(path: Path) -> bool:
+        """Whether a journal file has a line. One that cannot be read counts as begun: `open` says what is wrong."""
+        try:
+            return b"\n" in read_file(path, LARGEST_TABLE)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     def trials(self) -> list[Trial]:
         """All trials, in order. ValueError if one is not of this search space."""
@@ -198,6 +210,11 @@ def _storage(path: Path) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _lock_file(path: Path) -> Path:
+    """What Optuna makes beside a journal while it writes."""
+    return Path(f"{path}.lock")
 
 
 def _distribution(one: Dimension) -> Any:

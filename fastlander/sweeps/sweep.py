@@ -99,10 +99,9 @@ def resume_sweep(
             plan = replace(plan, trials=trials, minutes=minutes)
         reopened.plan = plan
         path = reopened.path / JOURNAL_FILE
-        if path.exists() or reopened.rows:
-            study = Study.open(path, plan.space, plan.objective == "return", plan.config.seed)
-        else:
-            study = Study.create(path, plan.space, plan.objective == "return", plan.config.seed)
+        begun = bool(reopened.rows) or Study.is_begun(path)
+        open_study = Study.open if begun else Study.create
+        study = open_study(path, plan.space, plan.objective == "return", plan.config.seed)
         _check_rows(reopened, study)
         reopened.begin()
         with _start(plan, imports, engine, ray_address) as workers, interrupts() as interrupted:

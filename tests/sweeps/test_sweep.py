@@ -174,7 +174,7 @@ def test_a_sweep_that_is_killed_at_any_write_of_the_journal_ends_as_without_a_br
 ):
     backend, expected = optuna.storages.journal.JournalFileBackend, unbroken[2]
     whole, lines = backend.append_logs, len((unbroken[0].output_dir / "journal.log").read_bytes().splitlines())
-    for last in range(0, lines, 17):
+    for last in range(-1, lines, 17):
         written = []
 
         def torn(self, logs, last=last, written=written):
