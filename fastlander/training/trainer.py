@@ -169,6 +169,7 @@ class Trainer:
                 directory = RunDirectory.reopen(self._resumed, config, run.set_state)
             stack.enter_context(directory)
             stack.enter_context(run.display)
+            say_device(run)
             if interrupted is None:
                 interrupted = stack.enter_context(interrupts())
             progress, solved = Progress(run, directory.path), run.solved
@@ -193,6 +194,8 @@ class Trainer:
         yield progress
 
 
+LARGE_NETWORK = 50_000
+"""Parameters from which on a GPU makes updates faster than a CPU (`benchmarks/bench_cuda.py`)."""
 _OPEN: weakref.WeakSet[Generator[Progress, None, None]] = weakref.WeakSet()
 """The iterators of `Trainer.run_steps`."""
 
@@ -203,6 +206,12 @@ def _close_open_runs() -> None:
     for steps in list(_OPEN):
         with contextlib.suppress(ValueError):  # One that another thread is in goes on to the end of the process.
             steps.close()
+
+
+def say_device(run: Run) -> None:
+    """Say so where a GPU was taken because there is one, for a network that a CPU trains faster."""
+    if run.config.device == "auto" and run.dqn.device.type == "cuda" and len(run.dqn.q_network.flat) < LARGE_NETWORK:
+        run.display.say("the network is on the GPU; for one of this size --device cpu is faster")
 
 
 def train(run: Run, directory: RunDirectory, progress: Progress) -> Iterator[bool | None]:
