@@ -3,10 +3,13 @@
 Over seeds: Agarwal et al. 2021, "Deep RL at the Edge of the Statistical Precipice".
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from fastlander.validation import InputError
 
 RESAMPLES = 10_000
 TRIAL_EPISODES, TRIALS = 10, 50
@@ -36,6 +39,39 @@ def interquartile_mean(values: Sequence[float]) -> tuple[float, float, float]:
         (sample,), middle, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
     ).confidence_interval
     return float(middle(sample, 0)), float(interval.low), float(interval.high)
+
+
+def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
+    """P(X > Y) + P(X = Y) / 2 for one seed of each method, and its 95% percentile bootstrap interval.
+
+    This is the probability of improvement of Agarwal et al. 2021 (`rliable.metrics.probability_of_improvement`) for one
+    task: the Mann-Whitney U of `x`, divided by the number of pairs of seeds. Each method is a stratum of the bootstrap:
+    its seeds are drawn from its own. Every seed of `x` meets every seed of `y`; that two have the same number is not used.
+    The same values give the same interval.
+
+    Args:
+        x: a value of each seed of the method that may be better. Infinite values are allowed, and larger is better.
+        y: the same of the other method; their counts may differ.
+
+    Returns:
+        The probability, and the low and the high end of its interval, which are nan if a method has only one seed.
+
+    Raises:
+        ValueError: a method has no value, or one that is not a number.
+    """
+    first, second = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    for name, values in (("x", first), ("y", second)):
+        if values.ndim != 1 or not len(values) or np.isnan(values).any():
+            raise InputError(f"{name} must have one or more numbers, got {values.tolist()}")
+    wins = (first[:, None] > second) + 0.5 * (first[:, None] == second)  # [x, y]
+    value = float(wins.mean())
+    if min(len(first), len(second)) < 2:
+        return value, math.nan, math.nan
+    rng = np.random.default_rng(0)
+    # How often a seed is drawn is all that counts: a resample's value is drawn_x @ wins @ drawn_y.
+    drawn_x, drawn_y = (rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n for n in wins.shape)
+    low, high = np.percentile(((drawn_x @ wins) * drawn_y).sum(axis=1), (2.5, 97.5))
+    return value, float(low), float(high)
 
 
 def best_trial(returns: np.ndarray) -> Trial:
