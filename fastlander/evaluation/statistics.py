@@ -46,7 +46,7 @@ def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[
 
     This is the probability of improvement of Agarwal et al. 2021 (`rliable.metrics.probability_of_improvement`) for one
     task: the Mann-Whitney U of `x`, divided by the number of pairs of seeds. Each method is a stratum of the bootstrap:
-    its seeds are drawn from its own. Every seed of `x` meets every seed of `y`; that two have the same number is not used.
+    its seeds are drawn from its own. Every seed of `x` meets every seed of `y`; seeds are not paired by their numbers.
     The same values give the same interval.
 
     Args:
