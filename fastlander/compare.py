@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 PROG = "fastlander compare"
 PAGE = "comparison.html"
+LEGEND = (
+    "Interquartile means over seeds with 95% intervals. A seed that was not solved takes forever (inf). "
+    "Open: seeds that have not ended or have failed."
+)
 PAIRS_PRINTED = 10
 """More pairs than that are not printed, but for those of the first method."""
 
@@ -84,19 +88,19 @@ def summary(comparison: "Comparison", columns: int = 80) -> str:
     def cell(estimate: "Estimate | None", form: str) -> Text:
         return Text("-" if estimate is None else "\n".join(filter(None, shown(estimate, form))))
 
-    def table(*headers: str) -> Table:
-        made = Table(box=box.ASCII2, show_edge=False, pad_edge=False, show_lines=True)
-        for header in headers:
-            made.add_column(header, overflow="fold")
+    def table(names: int, *headers: str) -> Table:
+        made = Table(box=box.ASCII2, show_edge=False, pad_edge=False)
+        for i, header in enumerate(headers):  # in 80 columns, all but the names stay whole
+            made.add_column(header, overflow="fold", no_wrap=i >= names and columns >= 80)
         return made
 
-    figures = table("method", "solved", "steps until solved", "seconds", "greedy mean", "worst")
+    figures = table(1, "method", "solved", "steps to solve", "seconds", "greedy mean", "worst")
     for one in comparison.figures:
-        missing = f"\n{one.seeds} of {one.asked} ended" if one.seeds < one.asked else ""
-        solved = f"{one.seeds} seeds" if one.solved is None else f"{one.solved} of {one.seeds}"
+        missing = f"\n{one.asked - one.seeds} open" if one.seeds < one.asked else ""
+        solved = f"-/{one.seeds}" if one.solved is None else f"{one.solved}/{one.seeds}"
         estimates = cell(one.steps, ",.0f"), cell(one.seconds, ",.1f"), cell(one.greedy, ",.1f")
         figures.add_row(Text(one.label), Text(solved + missing), *estimates, Text(f"{one.worst:,.1f}"))
-    pairs = table("probability that", "is better than", "in greedy mean", "in steps until solved")
+    pairs = table(2, "probability that", "is better than", "in greedy mean", "in steps")
     chosen = comparison.pairs
     if len(chosen) > PAIRS_PRINTED:
         chosen = [pair for pair in chosen if pair.method == comparison.figures[0].label]
@@ -105,8 +109,7 @@ def summary(comparison: "Comparison", columns: int = 80) -> str:
     text = io.StringIO()
     console = Console(file=text, width=columns, color_system=None, legacy_windows=False)
     console.print(figures)
-    lines = ["Interquartile means over seeds with 95% intervals; a seed that was not solved takes forever (inf)."]
-    console.print(*lines, markup=False, highlight=False)
+    console.print(LEGEND, markup=False, highlight=False)
     if chosen:
         console.print()
         console.print(pairs)
