@@ -40,10 +40,10 @@ def make_run(path, seed=0, mean=210.0, steps=20_000, spread=30.0, episodes=150, 
     (path / "metrics.csv").write_bytes(table(MetricsRow._fields, [row]))
 
 
-def make_seeds(path, means, asked=None, unsolved=(), **settings):
+def make_seeds(path, means, asked=None, unsolved=(), episodes=150, **settings):
     """A directory of several seeds, one for each mean; those of `unsolved` are not solved."""
     for seed, mean in enumerate(means):
-        make_run(path / f"seed{seed}", seed, mean, 20_000 + 1_000 * seed, **settings)
+        make_run(path / f"seed{seed}", seed, mean, 20_000 + 1_000 * seed, episodes=episodes, **settings)
     rows = [
         SeedRow(seed, seed not in unsolved, 20_000 + 1_000 * seed, 1, 2.0 + seed, mean)
         for seed, mean in enumerate(means)
@@ -231,6 +231,7 @@ def test_the_table_fits_the_terminal(several, columns):
 def test_what_cannot_be_compared(several, capsys, arguments, line):
     shutil.copytree("runs/one", "unjudged")
     (several / "unjudged" / "evaluations.csv").unlink()
+    (several / "none").mkdir()
     make_seeds(several / "none", [], asked=3)
     make_run(several / "pole", env_id="CartPole-v1")
     shutil.copytree("five", "cut")
