@@ -12,8 +12,7 @@ from pathlib import Path
 
 from benchmarks.variants import Both, Dueling, Prioritized, TorchVariant
 from fastlander import DQN, Config
-from fastlander.compare import summary, write_comparison
-from fastlander.storage.files import check_new
+from fastlander.compare import new_files, summary, write_comparison
 from fastlander.storage.seeds_directory import is_seeds_directory
 from fastlander.training.multi_seed import resume_seeds, train_seeds
 
@@ -87,7 +86,7 @@ def main():
     rows = {name: row for name, row in rows.items() if not arguments.only or name in arguments.only}
     if not rows:
         parser.error("--only names no row of this preset")
-    check_new(Path(arguments.output))
+    new_files(arguments.output)  # or an error, before anything is trained
     with tempfile.TemporaryDirectory() as temporary:
         directories = {name: Path(arguments.output_dir or temporary, name) for name in rows}
         for name, (change, kind) in rows.items():

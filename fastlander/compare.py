@@ -63,15 +63,20 @@ def write_comparison(
     """
     from fastlander.viewing.compare_page import compare_page
 
-    page = check_new(check_path("output", output))
-    if page.suffix != ".html":
-        raise InputError(f"output must have a name that ends with .html, got {str(page)!r}")
-    csv = check_new(page.with_suffix(".csv"))
+    page, csv = new_files(output)
     comparison = compare(directories)
     text = compare_page(comparison)
     write_output(csv, comparison.to_csv())
     write_output(page, text.encode())
     return comparison
+
+
+def new_files(output: str | Path) -> tuple[Path, Path]:
+    """The paths of the page and of the CSV file. ValueError if one exists or the name does not end with ".html"."""
+    page = check_new(check_path("output", output))
+    if page.suffix != ".html":
+        raise InputError(f"output must have a name that ends with .html, got {str(page)!r}")
+    return page, check_new(page.with_suffix(".csv"))
 
 
 def summary(comparison: "Comparison", columns: int = 80) -> str:
