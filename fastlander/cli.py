@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a DQN",
     "evaluate": "play greedy episodes with the policy of a run",
     "report": "write the page of a run, report.html",
+    "compare": "compare runs, or several seeds, of different settings",
     "export": "write the policy of a run as ONNX",
     "card": "write a folder for a model hub: model card, policy, video",
     "push": "upload such a folder to the hub",
