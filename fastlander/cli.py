@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from fastlander.terminal import exit_status
+from fastlander.terminal import end_process, exit_status
 from fastlander.version import __version__
 
 COMMANDS = {
@@ -47,5 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return importlib.import_module(f"fastlander.{chosen.command}").main(args[1:])
 
 
+def run() -> None:
+    """`main` as the script `fastlander`."""
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()
