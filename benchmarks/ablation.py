@@ -1,17 +1,20 @@
 """What each part of the algorithm is worth: the preset with one thing changed, over several seeds.
 
-python -m benchmarks.ablation [--preset best] [--seeds 10] [--only NAME ...]
+python -m benchmarks.ablation [--preset best] [--seeds 10] [--only NAME ...] [--output-dir DIR] [--output PAGE.html]
+
+What is in DIR already is not trained again.
 """
 
 import argparse
+import sys
 import tempfile
-
-import numpy as np
+from pathlib import Path
 
 from benchmarks.variants import Both, Dueling, Prioritized, TorchVariant
 from fastlander import DQN, Config
-from fastlander.evaluation.statistics import interquartile_mean
-from fastlander.training.multi_seed import train_seeds
+from fastlander.compare import new_files, summary, write_comparison
+from fastlander.storage.seeds_directory import is_seeds_directory
+from fastlander.training.multi_seed import resume_seeds, train_seeds
 
 CHANGES = {
     "preset": {},
@@ -51,34 +54,25 @@ VARIANTS = {
 }
 
 
-def measure(config, count, kind):
-    """The outcomes of `count` seeds: solved, steps and seconds until then, greedy means."""
-    with tempfile.TemporaryDirectory() as directory:
-        settings = {**vars(config), "output_dir": f"{directory}/runs", "progress": False}
-        rows = train_seeds(Config(**settings), count, lambda line: None, kind, compact=True).rows.values()
-    solved = [row for row in rows if row.solved]
-    return (
-        len(solved),
-        [row.timesteps for row in solved],
-        [row.seconds for row in solved],
-        [row.eval_mean for row in rows],
-    )
-
-
-def cell(values, form):
-    """Interquartile mean and 95% interval."""
-    if len(values) < 2:
-        return "-"
-    mean, low, high = interquartile_mean(values)
-    return f"{mean:{form}} ({low:{form}} to {high:{form}})"
+def train(config, count, kind, directory):
+    """Train `count` seeds in a directory, or those of them that are missing there."""
+    if is_seeds_directory(directory):
+        resume_seeds(directory, lambda line: None, kind)
+    else:
+        settings = {**vars(config), "output_dir": str(directory), "progress": False}
+        train_seeds(Config(**settings), count, lambda line: None, kind, compact=True)
 
 
 def main():
-    """Print the table, a row as soon as it is known."""
+    """Train the seeds of each row, and compare the rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", choices=("default", "best"), default="default")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--only", nargs="+", default=None, help="rows to make")
+    parser.add_argument(
+        "--output-dir", default=None, help="keeps a seeds directory of each row; None is a temporary one"
+    )
+    parser.add_argument("--output", default="ablation.html", help="page to make, with a CSV beside it")
     arguments = parser.parse_args()
     base = {"total_timesteps": 400_000} if arguments.preset == "default" else {}
     plain = Config.preset(arguments.preset)
@@ -89,19 +83,17 @@ def main():
         if name == "preset" or any(getattr(plain, key) != value for key, value in change.items())
     }
     rows |= {name: ({}, kind) for name, kind in VARIANTS[arguments.preset].items()}
-    print("| changed | solved | steps until solved | seconds until solved | greedy mean | worst seed |")
-    print("|---|---|---|---|---|---|")
-    for name, (change, kind) in rows.items():
-        if arguments.only and name not in arguments.only:
-            continue
-        solved, steps, seconds, means = measure(
-            Config.preset(arguments.preset, **{**base, "seed": 100, **change}), arguments.seeds, kind
-        )
-        print(
-            f"| {name} | {solved} of {arguments.seeds} | {cell(steps, ',.0f')} | {cell(seconds, '.1f')} "
-            f"| {cell(means, '.1f')} | {np.min(means):.1f} |",
-            flush=True,
-        )
+    rows = {name: row for name, row in rows.items() if not arguments.only or name in arguments.only}
+    if not rows:
+        parser.error("--only names no row of this preset")
+    new_files(arguments.output)  # or an error, before anything is trained
+    with tempfile.TemporaryDirectory() as temporary:
+        directories = {name: Path(arguments.output_dir or temporary, name) for name in rows}
+        for name, (change, kind) in rows.items():
+            config = Config.preset(arguments.preset, **{**base, "seed": 100, **change})
+            train(config, arguments.seeds, kind, directories[name])
+            print(f"{name}: trained", file=sys.stderr, flush=True)
+        print(summary(write_comparison(directories, arguments.output)))
 
 
 if __name__ == "__main__":

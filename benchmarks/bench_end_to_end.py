@@ -9,9 +9,13 @@ from tests.twins import LectureAgent
 GROUP_LOOP, GROUP_VECTOR = "the lecture's loop", "16 landers, learning"
 
 
-def loop(agent, steps):
+NATIVE = "fastlander:fastlander/LunarLander-v3"
+
+
+def loop(kind, steps, env_id="LunarLander-v3"):
     """`steps` steps of the lecture's loop with a full buffer: act, step, save, learn."""
-    env = gym.make("LunarLander-v3")
+    env = gym.make(env_id)
+    agent = kind(env)
     agent.eps = 0.5
     agent.current_state, _ = env.reset(seed=0)
     for _ in range(agent.buffer_size):
@@ -31,14 +35,21 @@ def loop(agent, steps):
     return run
 
 
-@pytest.mark.parametrize(("kind", "name"), [(LectureAgent, "the lecture's agent"), (Agent, "fastlander.Agent")])
-def test_the_lecture_s_loop(measure, kind, name):
-    run = loop(kind(gym.make("LunarLander-v3")), 200)
+@pytest.mark.parametrize(
+    ("kind", "env_id", "name"),
+    [
+        (LectureAgent, "LunarLander-v3", "the lecture's agent"),
+        (Agent, "LunarLander-v3", "fastlander.Agent"),
+        (Agent, NATIVE, "fastlander.Agent, on fastlander's lander"),
+    ],
+)
+def test_the_lecture_s_loop(measure, kind, env_id, name):
+    run = loop(kind, 200, env_id)
     measure(run, group=GROUP_LOOP, name=name, items=200, unit="steps", peer=kind is LectureAgent, rounds=5)
 
 
 def test_the_lecture_again(measure):
-    run = loop(LectureAgent(gym.make("LunarLander-v3")), 200)
+    run = loop(LectureAgent, 200)
     measure(run, group=GROUP_VECTOR, name="the lecture's loop", items=200, unit="steps", peer=True, rounds=5)
 
 

@@ -18,20 +18,28 @@ import fastlander
 from fastlander.kernels.shipped import usable_level
 
 TRAIN = ["-m", "fastlander.train", "--num-envs", "16", "--no-progress", "--output-dir"]
+REPEATS = 3
+WIDTHS = (7, 7, 8, 9, 12, 14, 16)
 IMPORTS = ["-c", "import torch, numba, gymnasium"]
 
 
-def seconds(arguments: list[str], cache: str) -> float:
-    """Wall clock of a Python process that keeps compiled kernels in a directory."""
+def seconds(arguments: list[str], cache: str) -> tuple[float, float]:
+    """Wall clock of a Python process that keeps compiled kernels in a directory: to its first line, and to its end."""
     start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, "NUMBA_CACHE_DIR": cache},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    return time.perf_counter() - start
+    command, env = [sys.executable, *arguments], {**os.environ, "NUMBA_CACHE_DIR": cache}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.readline()
+        to_line = time.perf_counter() - start
+        process.stdout.read()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return to_line, time.perf_counter() - start
+
+
+def medians(arguments: list[str], folder: str, run: str = "") -> tuple[float, float]:
+    """The medians over three processes. With a `run`, each gets a directory with that name and a number."""
+    found = [seconds([*arguments, *([f"{folder}/{run}{k}"] if run else [])], f"{folder}/cache") for k in range(REPEATS)]
+    return tuple(map(statistics.median, zip(*found, strict=True)))
 
 
 def main() -> None:
@@ -42,22 +50,24 @@ def main() -> None:
     level = usable_level()
     code = "compiles its kernels" if level is None else f"carries kernels for {level}"
     print(f"{pathlib.Path(fastlander.__file__).parent}, which {code}; seconds, in {rounds} rounds")
-    print(f"{'':8}{'first':>8}{'warm':>8}{'imports':>9}{'first/warm':>12}{'warm/imports':>14}")
+    print("solved: from the prompt of a warm run to the line that says so; the others to the end of the process")
+    heads = ("first", "warm", "solved", "imports", "first/warm", "warm/imports", "solved/imports")
+    print(f"{'':8}" + "".join(f"{head:>{width}}" for head, width in zip(heads, WIDTHS, strict=True)))
     found = []
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            first = seconds([*TRAIN, f"{folder}/first"], f"{folder}/cache")
-            warm = statistics.median(seconds([*TRAIN, f"{folder}/{k}"], f"{folder}/cache") for k in range(3))
-            imports = statistics.median(seconds(IMPORTS, f"{folder}/cache") for _ in range(3))
-        found.append((first, warm, imports, first / warm, warm / imports))
+            _, first = seconds([*TRAIN, f"{folder}/first"], f"{folder}/cache")
+            solved, warm = medians(TRAIN, folder, "warm")
+            _, imports = medians(IMPORTS, folder)
+        found.append((first, warm, solved, imports, first / warm, warm / imports, solved / imports))
         print(line(f"round {number + 1}", found[-1]), flush=True)
     print(line("median", [statistics.median(column) for column in zip(*found, strict=True)]))
 
 
 def line(name: str, numbers: tuple[float, ...] | list[float]) -> str:
     """A row of the table."""
-    first, warm, imports, to_warm, to_imports = numbers
-    return f"{name:8}{first:8.1f}{warm:8.1f}{imports:9.1f}{to_warm:12.2f}{to_imports:14.2f}"
+    forms = [".1f"] * 4 + [".2f"] * 3
+    return f"{name:8}" + "".join(f"{n:{w}{form}}" for n, w, form in zip(numbers, WIDTHS, forms, strict=True))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """`python -m fastlander`: the `fastlander` command."""
 
-import sys
+from fastlander.cli import run
 
-from fastlander.cli import main
-
-sys.exit(main())
+run()

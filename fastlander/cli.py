@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from fastlander.terminal import exit_status
+from fastlander.terminal import end_process, exit_status
 from fastlander.version import __version__
 
 COMMANDS = {
@@ -13,6 +13,7 @@ COMMANDS = {
     "sweep": "search for better settings",
     "evaluate": "play greedy episodes with the policy of a run",
     "report": "write the page of a run, report.html",
+    "compare": "compare runs, or several seeds, of different settings",
     "export": "write the policy of a run as ONNX",
     "card": "write a folder for a model hub: model card, policy, video",
     "push": "upload such a folder to the hub",
@@ -47,5 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return importlib.import_module(f"fastlander.{chosen.command}").main(args[1:])
 
 
+def run() -> None:
+    """`main` as the script `fastlander`."""
+    end_process(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,10 +1,18 @@
 """Environments that the tests need and Gymnasium does not have. Tests that need Box2D are skipped without it."""
 
+import os
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 from fastlander.lander.parity import box2d_is_contracted
+
+
+def pytest_configure(config):
+    """Hide a GPU from tests that are not about it: their networks are on the CPU, whose results they know."""
+    if config.option.markexpr != "cuda":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 class Corridor(gym.Env):

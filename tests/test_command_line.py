@@ -170,7 +170,9 @@ def test_what_cannot_be_evaluated(in_tmp, capsys, arguments, line):
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
-@pytest.mark.parametrize("command", ["train", "evaluate", "record", "play", "report", "export", "verify", "warmup"])
+@pytest.mark.parametrize(
+    "command", ["train", "evaluate", "record", "play", "report", "compare", "export", "verify", "warmup"]
+)
 def test_help_fits_the_terminal_and_breaks_at_words(monkeypatch, capsys, command, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     module = importlib.import_module(f"fastlander.{command}")

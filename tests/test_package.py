@@ -39,12 +39,12 @@ ORDER = [
     (
         "storage",
         "reading files settings_file hub card tables checkpoint model_file model saved_run run_directory "
-        "seeds_directory",
+        "seeds_directory methods",
     ),
-    ("viewing", "flight trace page report_page model_card notebook video human"),
+    ("viewing", "flight trace page report_page comparison compare_page model_card notebook video human"),
     ("training", "process clock result progress needs run_state run_progress trainer worker pool engines multi_seed"),
     ("sweeps", "space objective race plan directory study search judgement outcome page sweep"),
-    ("", "signatures sb3 train sweep evaluate report export record play card push verify warmup cli __main__"),
+    ("", "signatures sb3 train sweep evaluate report compare export record play card push verify warmup cli __main__"),
     ("kernels", "ship"),
 ]
 MODULES = [f"{folder}.{name}".strip(".") for folder, names in ORDER for name in names.split()]

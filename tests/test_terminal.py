@@ -15,7 +15,7 @@ from fastlander.arguments import parse
 from fastlander.environments import training_limit
 from fastlander.evaluate import evaluate_run
 from fastlander.storage.tables import MetricsRow
-from fastlander.terminal import Output, exit_status, print_lines, wrapped
+from fastlander.terminal import Output, end_process, exit_status, print_lines, wrapped
 from fastlander.training.progress import LiveBar
 
 SHORT = ["--num-envs", "4", "--total-timesteps", "600", "--eval-episodes", "2", "--hidden-sizes", "8"]
@@ -299,3 +299,66 @@ def test_a_mountain_car_is_cut_where_gymnasium_cuts_it(tmp_path):
     config = Config(env_id="MountainCar-v0", num_envs=2, total_timesteps=900, eval_episodes=1, progress=False)
     result = Trainer(Config(**{**vars(config), "output_dir": str(tmp_path / "run")})).run()
     assert result.agent.playtimes[:4] == [200] * 4
+
+
+# How a command's process ends
+
+ENDING = """
+import atexit, sys, threading
+from fastlander.terminal import end_process
+class Late:
+    def __del__(self): print("taken down")
+late = Late()
+atexit.register(print, "registered")
+sys.stdout.write("last words ")
+{before}
+end_process({status})
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "as_ever"),
+    [
+        ("", 0, False),
+        ("", 143, False),
+        ("threading.Timer(0.3, print, ['the thread']).start()", 5, True),
+        ("threading.Timer(30, print).daemon = True", 4, False),
+    ],
+)
+def test_a_process_ends_at_once_and_leaves_nothing_undone(before, status, as_ever):
+    code = ENDING.format(before=before, status=status)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == status
+    assert ended.stdout.startswith("last words ")
+    assert "registered" in ended.stdout
+    assert ("taken down" in ended.stdout) == as_ever
+    assert ("the thread" in ended.stdout) == ("the thread" in before)
+
+
+@pytest.mark.parametrize("watch", ["gettrace", "getprofile"])
+def test_a_process_that_is_watched_ends_as_ever(monkeypatch, watch):
+    monkeypatch.setattr(sys, watch, lambda: print)
+    with pytest.raises(SystemExit) as end:
+        end_process(7)
+    assert end.value.code == 7
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_process_that_cannot_write_its_last_words_has_failed():
+    with open("/dev/full", "w") as full:
+        code = ENDING.format(before="", status=0)
+        assert subprocess.run([sys.executable, "-c", code], stdout=full, timeout=60).returncode == 1
+
+
+def test_the_result_is_shown_before_the_report_is_written(tmp_path):
+    shown = []
+
+    def show(text):
+        shown.append(text)
+        assert (tmp_path / "run" / "model.safetensors").exists()
+        assert not (tmp_path / "run" / "report.html").exists()
+
+    config = Config(num_envs=4, total_timesteps=600, eval_episodes=2, hidden_sizes=(8,), progress=False)
+    result = Trainer(Config(**{**vars(config), "output_dir": str(tmp_path / "run")})).run(show=show)
+    assert shown == [result.summary()]
+    assert (tmp_path / "run" / "report.html").exists()

@@ -4,7 +4,7 @@ Over seeds: Agarwal et al. 2021, "Deep RL at the Edge of the Statistical Precipi
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,9 @@ import numpy as np
 from fastlander.validation import InputError
 
 RESAMPLES = 10_000
+BAND_RESAMPLES = 2_000  # at each point of a curve
+LARGEST_BATCH = 2**22  # numbers that the resamples of a moment have
+CENSORED = 1e30  # stands for infinity; steps and seconds are far from it
 TRIAL_EPISODES, TRIALS = 10, 50
 """Episodes of an evaluation as the Hugging Face course makes it, and of how many evaluations the best is taken."""
 
@@ -28,17 +31,67 @@ def interquartile_mean(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean of the middle half, and its 95% percentile bootstrap interval (Agarwal et al. 2021).
 
     The same values give the same interval.
+
+    Args:
+        values: one per seed. Infinite ones are of seeds that never got there (censored): the mean is infinite where one
+            of them is in the middle half.
+
+    Returns:
+        The mean, and the low and the high end of its interval, which are nan for a single seed.
     """
+    sample = np.asarray(values, np.float64)
+    if len(sample) == 1:
+        return float(sample[0]), math.nan, math.nan
+    # Infinity times 0, as percentiles have it between two values, is no number; so a huge one stands for it.
+    censored = np.isinf(sample)
+    if censored.any():
+        sample = np.where(censored, CENSORED, sample)
+    ends = (float(_middle(sample, 0)), *map(float, _interval(sample, _middle, RESAMPLES)))
+    mean, low, high = (math.inf if end > CENSORED / 10**9 and censored.any() else end for end in ends)
+    return mean, low, high
+
+
+def interquartile_band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`interquartile_mean` at each of several points, from fewer resamples: (mean, low, high), float64[points] each.
+
+    Args:
+        values: float64[seeds, points]. A single seed has no interval: low and high are nan.
+    """
+    return _band(values, _middle)
+
+
+def mean_band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `interquartile_band`, for the plain mean over seeds.
+
+    Of the share of episodes above each return it is the score distribution of Agarwal et al. 2021 (section 4.3).
+    """
+    return _band(values, np.mean)
+
+
+def _band(values: np.ndarray, of: Callable[..., np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    middle = of(values, axis=0)
+    if len(values) == 1:
+        return middle, np.full_like(middle, np.nan), np.full_like(middle, np.nan)
+    return middle, *_interval(values, of, BAND_RESAMPLES)
+
+
+def _middle(sample: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of the middle half."""
     from scipy import stats  # here, as its import takes a second
 
-    def middle(sample: np.ndarray, axis: int) -> np.ndarray:
-        return stats.trim_mean(sample, 0.25, axis=axis)
+    return stats.trim_mean(sample, 0.25, axis=axis)
 
-    sample = np.asarray(values, np.float64)
-    interval = stats.bootstrap(
-        (sample,), middle, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
+
+def _interval(sample: np.ndarray, of: Callable[..., np.ndarray], resamples: int) -> tuple[np.ndarray, np.ndarray]:
+    """The 95% percentile bootstrap interval of a statistic over the first axis."""
+    from scipy import stats
+
+    batch = max(1, LARGEST_BATCH // sample.size)
+    rng = np.random.default_rng(0)
+    low, high = stats.bootstrap(
+        (sample,), of, n_resamples=resamples, batch=batch, axis=0, vectorized=True, method="percentile", rng=rng
     ).confidence_interval
-    return float(middle(sample, 0)), float(interval.low), float(interval.high)
+    return low, high
 
 
 def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:

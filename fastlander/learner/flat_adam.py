@@ -13,7 +13,7 @@ from fastlander.learner.q_network import QNetwork
 from fastlander.states import Form, Weights, Whole, check_state
 
 _GLOBAL_HOOKS = (_global_optimizer_pre_hooks, _global_optimizer_post_hooks)
-_PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "capturable": False, "differentiable": False}
+_PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "differentiable": False}
 
 
 class FlatAdam(torch.optim.Adam):
@@ -35,6 +35,7 @@ class FlatAdam(torch.optim.Adam):
         on_gpu = q_network.flat.device.type == "cuda"
         rate = torch.tensor(lr, device=q_network.flat.device) if on_gpu else lr
         super().__init__(q_network.parameters(), lr=rate, betas=betas, fused=True, capturable=on_gpu)
+        self._plain = {**_PLAIN, "capturable": on_gpu}
         self._q_network: QNetwork | None = q_network  # None once the state is no longer one vector
         self._parameters = self.param_groups[0]["params"]
         self._gradients = q_network.grads
@@ -44,6 +45,7 @@ class FlatAdam(torch.optim.Adam):
         moments = zip(q_network.views(vectors[2]), q_network.views(vectors[3]), strict=True)
         for parameter, step, (exp_avg, exp_avg_sq) in zip(self._parameters, self._steps, moments, strict=True):
             self.state[parameter].update(step=step, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
+        self._vectors: list[torch.Tensor] | None = vectors
         self._arrays, self._step_array = None, None
         if q_network.flat.device.type == "cpu" and q_network.flat.dtype == torch.float32:
             self._arrays, self._step_array = [vector.numpy() for vector in vectors], self._steps.numpy()
@@ -119,6 +121,36 @@ class FlatAdam(torch.optim.Adam):
         flat_adam_step(*self._arrays, *self.begin_step())
         return True
 
+    @torch.no_grad()
+    def _torch_step(self) -> bool:
+        """Make one step by torch's kernel over whole vectors where that is what `step` does; whether it was made.
+
+        `torch.optim.Adam.step` would import torch's compiler first, which takes five seconds, and on CUDA it would
+        launch a kernel for each few parameters.
+        """
+        if self._vectors is None or not self._is_flat():
+            return False
+        group = self.param_groups[0]
+        beta1, beta2 = group["betas"]
+        parameters, gradients, exp_avg, exp_avg_sq = self._vectors
+        self._steps.add_(1)
+        torch._fused_adam_(
+            [parameters],
+            [gradients],
+            [exp_avg],
+            [exp_avg_sq],
+            [],
+            [self._steps[0]],
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=0.0,
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+        return True
+
     def is_plain_for(self, q_network: QNetwork) -> bool:
         """Whether `step` does nothing but a step of plain Adam on `vectors`, and these are of that network.
 
@@ -133,7 +165,7 @@ class FlatAdam(torch.optim.Adam):
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """One step from the parameters' gradients, as torch.optim.Adam makes it."""
-        if closure is None and self.flat_step():
+        if closure is None and (self.flat_step() or self._torch_step()):
             return None
         return super().step(closure)
 
@@ -168,7 +200,7 @@ class FlatAdam(torch.optim.Adam):
 
     def _leave_the_vectors(self) -> None:
         """Note that the state lies in other memory now: torch's own step goes on with it."""
-        self._q_network = self._arrays = self._step_array = None
+        self._q_network = self._vectors = self._arrays = self._step_array = None
         self._parameters = [p for group in self.param_groups for p in group["params"]]
 
     def _is_flat(self) -> bool:
@@ -181,4 +213,4 @@ class FlatAdam(torch.optim.Adam):
         return self._has_plain_options() and [p.data_ptr() for p in self._parameters] == self._addresses
 
     def _has_plain_options(self) -> bool:
-        return len(self.param_groups) == 1 and _PLAIN.items() <= self.param_groups[0].items()
+        return len(self.param_groups) == 1 and self._plain.items() <= self.param_groups[0].items()

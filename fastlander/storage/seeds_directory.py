@@ -97,17 +97,8 @@ class SeedsDirectory:
             ValueError: it is no such directory, another process writes it, a file in it was damaged, or a run in it
                 has other settings.
         """
-        config, count, compact = _read_settings(path)
-        allow_imports(config, imports, path / SETTINGS_FILE)
-        self = cls(path, config, count, compact, None)
-        rows = {row.seed: row for row in read_rows(path / SEEDS_FILE, SeedRow._fields, parse_seed)}
-        self.rows = {seed: row for seed, row in rows.items() if (self.run(seed) / MODEL_FILE).exists()}
-        others = sorted(set(rows) - set(self.seeds))
-        if others:
-            wanted = f"from {self.seeds[0]} to {self.seeds[-1]}"
-            raise InputError(f"{path / SEEDS_FILE} must have seeds {wanted}, got {others[0]}")
-        for seed in self.seeds:
-            self._check_run(seed)
+        allow_imports(_read_settings(path)[0], imports, path / SETTINGS_FILE)
+        self = cls.read(path)
         try:
             refuse_link(path / LOCK_FILE)
             self._acquire()
@@ -116,6 +107,24 @@ class SeedsDirectory:
         except OSError as error:
             self._close()
             raise unwritable_directory(path, error) from None
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The directory of seeds, to be read only: nothing is locked, and another process may be writing it.
+
+        Raises:
+            ValueError: it is no such directory, a file in it was damaged, or a run in it has other settings.
+        """
+        self = cls(path, *_read_settings(path), None)
+        rows = {row.seed: row for row in read_rows(path / SEEDS_FILE, SeedRow._fields, parse_seed)}
+        self.rows = {seed: row for seed, row in rows.items() if (self.run(seed) / MODEL_FILE).exists()}
+        others = sorted(set(rows) - set(self.seeds))
+        if others:
+            wanted = f"from {self.seeds[0]} to {self.seeds[-1]}"
+            raise InputError(f"{path / SEEDS_FILE} must have seeds {wanted}, got {others[0]}")
+        for seed in self.seeds:
+            self._check_run(seed)
         return self
 
     def __enter__(self) -> Self:

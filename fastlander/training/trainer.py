@@ -105,7 +105,11 @@ class Trainer:
         return trainer
 
     def run(
-        self, processors: int | None = None, interrupted: threading.Event | None = None, compact: bool = False
+        self,
+        processors: int | None = None,
+        interrupted: threading.Event | None = None,
+        compact: bool = False,
+        show: Callable[[str], None] | None = None,
     ) -> Result:
         """Train until solved, out of budget or interrupted (Ctrl-C), and leave a run directory.
 
@@ -115,19 +119,24 @@ class Trainer:
             processors: how many may be used; this changes no result. None is all that this process may use.
             interrupted: when set, the run ends as on Ctrl-C; None listens to Ctrl-C itself.
             compact: write no report, and no checkpoint at the end of a run that was not interrupted.
+            show: takes the summary of the result when the policy is saved, before the report is written.
 
         Raises:
             ValueError: a setting that cannot be used here (environment, device, output directory, what does not fit in
                 memory), or an environment that gives rewards or observations that are no finite numbers.
             RunFailed: the loss is no longer finite (Diverged), or the disk is full (NotWritten).
         """
-        for _ in self.run_steps(processors, interrupted, compact):
+        for _ in self.run_steps(processors, interrupted, compact, show):
             pass
         assert self.result is not None
         return self.result
 
     def run_steps(
-        self, processors: int | None = None, interrupted: threading.Event | None = None, compact: bool = False
+        self,
+        processors: int | None = None,
+        interrupted: threading.Event | None = None,
+        compact: bool = False,
+        show: Callable[[str], None] | None = None,
     ) -> Generator[Progress, None, None]:
         """`run` as an iterator: train, and give the progress after each vector step.
 
@@ -141,17 +150,21 @@ class Trainer:
         `with contextlib.closing(trainer.run_steps()) as steps` raises it.
 
         Args:
-            processors, interrupted, compact: as of `run`.
+            processors, interrupted, compact, show: as of `run`.
 
         Raises:
             ValueError, RunFailed: as of `run`, at the first step or later.
         """
-        steps = self._run_steps(processors, interrupted, compact)
+        steps = self._run_steps(processors, interrupted, compact, show)
         _OPEN.add(steps)
         return steps
 
     def _run_steps(
-        self, processors: int | None, interrupted: threading.Event | None, compact: bool
+        self,
+        processors: int | None,
+        interrupted: threading.Event | None,
+        compact: bool,
+        show: Callable[[str], None] | None,
     ) -> Generator[Progress, None, None]:
         config = self.config
         self.result = None
@@ -169,6 +182,7 @@ class Trainer:
                 directory = RunDirectory.reopen(self._resumed, config, run.set_state)
             stack.enter_context(directory)
             stack.enter_context(run.display)
+            say_device(run)
             if interrupted is None:
                 interrupted = stack.enter_context(interrupts())
             progress, solved = Progress(run, directory.path), run.solved
@@ -181,7 +195,7 @@ class Trainer:
             except GeneratorExit:
                 left = Interrupt()
                 left.set()
-                self.result = finish(run, directory, False, left, compact)
+                self.result = finish(run, directory, False, left, compact, show)
                 raise
             except InputError:
                 if run.dqn.updates:
@@ -189,10 +203,12 @@ class Trainer:
                 else:
                     directory.discard()
                 raise
-            self.result = progress.result = finish(run, directory, bool(solved), interrupted, compact)
+            self.result = progress.result = finish(run, directory, bool(solved), interrupted, compact, show)
         yield progress
 
 
+LARGE_NETWORK = 50_000
+"""Parameters from which on a GPU makes updates faster than a CPU (`benchmarks/bench_cuda.py`)."""
 _OPEN: weakref.WeakSet[Generator[Progress, None, None]] = weakref.WeakSet()
 """The iterators of `Trainer.run_steps`."""
 
@@ -203,6 +219,12 @@ def _close_open_runs() -> None:
     for steps in list(_OPEN):
         with contextlib.suppress(ValueError):  # One that another thread is in goes on to the end of the process.
             steps.close()
+
+
+def say_device(run: Run) -> None:
+    """Say so where a GPU was taken because there is one, for a network that a CPU trains faster."""
+    if run.config.device == "auto" and run.dqn.device.type == "cuda" and len(run.dqn.q_network.flat) < LARGE_NETWORK:
+        run.display.say("the network is on the GPU; for one of this size --device cpu is faster")
 
 
 def train(run: Run, directory: RunDirectory, progress: Progress) -> Iterator[bool | None]:
@@ -256,9 +278,17 @@ def save_checkpoint(run: Run, directory: RunDirectory) -> None:
 
 
 def finish(
-    run: Run, directory: RunDirectory, solved: bool, interrupted: threading.Event, compact: bool = False
+    run: Run,
+    directory: RunDirectory,
+    solved: bool,
+    interrupted: threading.Event,
+    compact: bool = False,
+    show: Callable[[str], None] | None = None,
 ) -> Result:
-    """Choose the policy to keep, the confirmed or best judged one or else the last, and write all that stays."""
+    """Choose the policy to keep, the confirmed or best judged one or else the last, and write all that stays.
+
+    The report comes last: `show` has the summary by then.
+    """
     broken_off = interrupted.is_set()
     steps_per_second = run.clock.mean_rate(run.timesteps)
     run.solved = None if broken_off else solved
@@ -276,9 +306,7 @@ def finish(
     agent = run.make_agent()
     directory.save_model(agent.q_net)
     directory.save_episodes(run.scores, run.judge.judgements, run.judge.kept)
-    if run.judge.judgements and not compact:
-        directory.save_report(report_page(directory.path, module_of(run.config.env_id)))
-    return Result(
+    result = Result(
         agent=agent,
         solved=solved,
         interrupted=interrupted.is_set(),
@@ -291,6 +319,11 @@ def finish(
         config=run.config,
         signal=getattr(interrupted, "signal", signal.SIGINT),
     )
+    if show is not None:
+        show(result.summary())
+    if run.judge.judgements and not compact:
+        directory.save_report(report_page(directory.path, module_of(run.config.env_id)))
+    return result
 
 
 def judge_at_the_end(run: Run, solved: bool) -> bool:

@@ -1,8 +1,14 @@
 """Self-contained HTML pages: a template, styles and scripts of `viewing/web` in one file that loads nothing else."""
 
-from collections.abc import Mapping, Sequence
+import platform
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from fastlander.version import __version__
 
 
 def build_page(template: str, styles: Sequence[str], scripts: Sequence[str], values: Mapping[str, Any]) -> str:
@@ -25,3 +31,16 @@ def build_page(template: str, styles: Sequence[str], scripts: Sequence[str], val
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string((web / template).read_text(encoding="utf-8"))
     return page.render(**values, style=joined(styles), script=joined(scripts))
+
+
+def footer() -> str:
+    """What wrote a page, and where."""
+    return (
+        f"Written by fastlander {__version__} with Python {platform.python_version()}, "
+        f"numpy {np.__version__}, Gymnasium {gym.__version__} on {platform.system()} {platform.machine()}."
+    )
+
+
+def rounded(values: Iterable[float], digits: int = 2) -> list[float]:
+    """Numbers for a page's data, where the digits that nobody sees would be most of its bytes."""
+    return [round(float(value), digits) for value in values]

@@ -2,13 +2,11 @@
 
 import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from fastlander.config import LANDER_ID, Backend, Config
@@ -21,9 +19,8 @@ from fastlander.storage.files import EPISODES_FILE, EVALUATIONS_FILE, METRICS_FI
 from fastlander.storage.model_file import load_model
 from fastlander.storage.tables import EPISODE_COLUMNS, read_finite_table, read_judgements
 from fastlander.validation import InputError
-from fastlander.version import __version__
 from fastlander.viewing.flight import NO_KWARGS, open_lander
-from fastlander.viewing.page import build_page
+from fastlander.viewing.page import build_page, footer, rounded
 from fastlander.viewing.trace import Trace, trace_flight
 
 METRICS_COLUMNS = ("timesteps", "episodes", "updates", "steps_per_second", "seconds")
@@ -68,8 +65,7 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
         "solved": solved,
         "spread": _spread(evaluation),
         "settings": setting_rows(config),
-        "footer": f"Written by fastlander {__version__} with Python {platform.python_version()}, "
-        f"numpy {np.__version__}, Gymnasium {gym.__version__} on {platform.system()} {platform.machine()}.",
+        "footer": footer(),
         "data": {
             "traces": [trace.to_json() for trace in traces.values()],
             "curve": curve(episodes, judgements, solved),
@@ -115,9 +111,9 @@ def curve(episodes: dict[str, np.ndarray], judgements: Sequence[Judgement], solv
     intervals = [e.interval if len(e.returns) > 1 else (e.mean, e.mean) for _, e in judgements]
     greedy = {
         "timesteps": [timesteps for timesteps, _ in judgements],
-        "mean": _rounded([e.mean for _, e in judgements]),
-        "low": _rounded([low for low, _ in intervals]),
-        "high": _rounded([high for _, high in intervals]),
+        "mean": rounded([e.mean for _, e in judgements]),
+        "low": rounded([low for low, _ in intervals]),
+        "high": rounded([high for _, high in intervals]),
     }
     # A few terrible episodes would press all others into the upper part: the lowest 2% are drawn on the lower edge.
     lowest = [np.percentile(score, LOWEST_SHOWN)] if len(score) else []
@@ -131,12 +127,12 @@ def curve(episodes: dict[str, np.ndarray], judgements: Sequence[Judgement], solv
         "x": [0, int(max([*timesteps[-1:], *greedy["timesteps"], 1]))],
         "y": [float(min(lows) - margin), float(max(highs) + margin)],
         "data": {
-            "episodes": {"timesteps": timesteps[dots].astype(int).tolist(), "score": _rounded(score[dots])},
+            "episodes": {"timesteps": timesteps[dots].astype(int).tolist(), "score": rounded(score[dots])},
             "training": {
                 "timesteps": timesteps[ends - 1].astype(int).tolist(),
-                "mean": _rounded(mean),
-                "low": _rounded(mean - half),
-                "high": _rounded(mean + half),
+                "mean": rounded(mean),
+                "low": rounded(mean - half),
+                "high": rounded(mean + half),
             },
             "greedy": greedy,
             "solved": solved,
@@ -225,7 +221,3 @@ def _thinned(indices: np.ndarray, most: int) -> np.ndarray:
     if len(indices) <= most:
         return indices
     return indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
-
-
-def _rounded(values: Sequence[float] | np.ndarray) -> list[float]:
-    return [round(float(value), 2) for value in values]

@@ -55,6 +55,21 @@ def test_it_steps_as_torch_s_adam(options):
             torch.testing.assert_close(pair.ours.state[a][moment], pair.theirs.state[b][moment], rtol=1e-5, atol=1e-6)
 
 
+def test_the_step_over_whole_vectors_is_torch_s_too(monkeypatch):
+    pair, made = Pair(), []
+    step = pair.ours._torch_step
+    monkeypatch.setattr(pair.ours, "flat_step", lambda: False)  # as on a GPU, where there is no such kernel
+    monkeypatch.setattr(pair.ours, "_torch_step", lambda: made.append(step()) or made[-1])
+    for _ in range(100):
+        pair.step()
+    assert made == [True] * 100
+    assert pair.ours.steps == 100
+    pair.assert_equal()
+    for a, b in zip(pair.network.parameters(), pair.twin.parameters(), strict=True):
+        assert pair.ours.state[a]["step"] == 100
+        torch.testing.assert_close(pair.ours.state[a]["exp_avg_sq"], pair.theirs.state[b]["exp_avg_sq"])
+
+
 def test_moments_that_no_longer_move_anything_become_zero():
     pair = Pair()
     for moment in pair.ours.vectors[2:]:

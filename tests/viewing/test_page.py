@@ -6,6 +6,8 @@ import time
 import pytest
 
 from fastlander import Config, Trainer, replay
+from fastlander.compare import write_comparison
+from tests.test_compare import make_run, make_seeds
 
 webdriver = pytest.importorskip("selenium.webdriver")
 ui = pytest.importorskip("selenium.webdriver.support.ui")
@@ -221,3 +223,41 @@ def test_two_widgets_on_a_notebook_s_page_play_apart(page, report, tmp_path):
             wait(page, lambda _, widget=widget, still=still: step(widget) > still)
         assert page.execute_script("return document.documentElement.scrollHeight <= window.innerHeight")
         page.switch_to.default_content()
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_is_drawn_and_its_methods_can_be_hidden(driver, tmp_path, width, scheme):
+    make_seeds(tmp_path / "many", [230, 240, 250], n_step=5)
+    make_seeds(tmp_path / "few", [150, 240], unsolved=(0,), n_step=1)
+    make_run(tmp_path / "one run with a long name and a longer one")
+    write_comparison([tmp_path / name for name in ("many", "few", "one run with a long name and a longer one")],
+                     tmp_path / "page.html")  # fmt: skip
+    show(driver, width, scheme)
+    driver.get_log("browser")
+    driver.get((tmp_path / "page.html").as_uri())
+    assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert driver.execute_script("return document.documentElement.scrollWidth") == width
+    charts = find(driver, "figure > svg")
+    assert len(charts) == 2
+    assert all(240 <= chart.size["width"] <= width for chart in charts)
+    for chart in charts:
+        assert len(chart.find_elements("css selector", "path.line")) == 3
+        assert len(chart.find_elements("css selector", "path.band")) == 2  # a single seed has none
+    background = driver.execute_script(
+        "return getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)"
+    )
+    for label in find(driver, "figcaption label"):
+        ink = driver.execute_script("return getComputedStyle(arguments[0]).color.match(/[0-9]+/g).map(Number)", label)
+        assert contrast(background, ink) > 4.5
+    webdriver.ActionChains(driver).move_to_element(charts[0]).perform()
+    tip = find(driver, "#curves .tip")[0]
+    assert tip.is_displayed()
+    assert "of 3 still training" in tip.text
+    assert tip.location["x"] >= 0
+    assert tip.location["x"] + tip.size["width"] <= width
+    find(driver, "#returns input")[1].click()
+    visible = [line.get_attribute("visibility") for line in find(driver, "figure path.line")]
+    assert visible == ["visible", "hidden", "visible"] * 2
+    assert not find(driver, "#curves input")[1].is_selected()
+    assert driver.get_log("browser") == []
