@@ -38,6 +38,7 @@ for line in (
     "report run", "record run --format frames", "play run --episodes 1", "export run", "warmup", "verify",
     "card run --episodes 10 --video gif --no-onnx",
     f"sweep {short} --output-dir found --search n_step=5,6 --trials 1 --rounds 1 --objective return",
+    "compare run seeds --output comparison.html",
     f"train {short} --backend sync --output-dir other", f"train {short} --backend async --output-dir other",
     "evaluate run --backend sync",
 ):

@@ -1,7 +1,6 @@
 """The page of a sweep: what was found, how it was judged, and every trial."""
 
 import math
-import platform
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,7 @@ from fastlander.sweeps.objective import WORDS, described, loss_of, mean_interval
 from fastlander.sweeps.outcome import Sweep
 from fastlander.sweeps.space import Choices, Dimension, word
 from fastlander.sweeps.study import COMPLETE, Trial
-from fastlander.version import __version__
-from fastlander.viewing.page import build_page
+from fastlander.viewing.page import build_page, footer
 
 STATES = {"COMPLETE": "all rounds", "PRUNED": "left the race", "FAIL": "failed", "RUNNING": "running"}
 WORST_SHOWN = 90
@@ -39,8 +37,7 @@ def sweep_page(outcome: Sweep) -> str:
             *(one.name for one in plan.space),
         ],
         "rows": rows,
-        "footer": f"Written by fastlander {__version__} with Python {platform.python_version()} on "
-        f"{platform.system()} {platform.machine()}. The seeds of a trial begin with {plan.config.seed}.",
+        "footer": footer(),
         "data": _charts(outcome, measured),
     }
     return build_page("sweep.html", ["replay.css", "report.css", "sweep.css"], ["charts.js", "sweep.js"], values)
