@@ -5,6 +5,7 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,13 @@ import cloudpickle
 from fastlander.config import Config
 from fastlander.environments import find_spec, import_module, module_of
 from fastlander.evaluation.statistics import interquartile_mean
-from fastlander.kernels.processor import available_processors
-from fastlander.memory import available_memory, check_memory
+from fastlander.memory import check_memory
 from fastlander.storage.files import RunFailed, check_empty
 from fastlander.storage.seeds_directory import SeedRow, SeedsDirectory, seeds_path
 from fastlander.terminal import print_lines
 from fastlander.training.clock import Clock
-from fastlander.training.needs import BYTES_PER_WORKER
-from fastlander.training.pool import Message, Pool
+from fastlander.training.engines import Engine, check_engine, open_engine
+from fastlander.training.pool import Message
 from fastlander.training.process import interrupts
 from fastlander.training.progress import SeedsBar
 from fastlander.training.worker import Setup, training_job
@@ -106,6 +106,8 @@ def train_seeds(
     *,
     imports: Sequence[str] = (),
     compact: bool | None = None,
+    engine: str = "local",
+    ray_address: str | None = None,
 ) -> Seeds:
     """Train `count` agents with the seeds from `config.seed` on, one per processor at a time.
 
@@ -118,6 +120,8 @@ def train_seeds(
         make_dqn: as of `Trainer`; it is pickled for the processes that train. None is `DQN`.
         imports: modules that the processes import first, as they register the environment.
         compact: leave out the report and the checkpoints of each seed that has ended. None does from 50 seeds on.
+        engine: "local", processes of this machine, or "ray", actors of a Ray cluster. The results are the same.
+        ray_address: of the cluster, or "auto". None starts one on this machine, which ends with the seeds.
 
     Raises:
         ValueError: a setting that cannot be used here, before anything is written; or all seeds failed, as their
@@ -125,11 +129,14 @@ def train_seeds(
         RunFailed: the processes cannot be started, or seeds.csv cannot be written.
     """
     count = check("seeds", Count, count)
+    check_engine(engine, ray_address)
     check_memory("seeds", count, count * BYTES_PER_SEED)
     check("the last seed", Seed, config.seed + count - 1)
     compact = count >= COMPACT_FROM if check("compact", bool | None, compact) is None else compact
     check_empty(seeds_path(config, count))
-    return _train(config, lambda: SeedsDirectory.create(config, count, compact), count, show, make_dqn, imports)
+    create = partial(SeedsDirectory.create, config, count, compact)
+    start = partial(open_engine, engine, size=count, ray_address=ray_address)
+    return _train(config, create, start, count, show, make_dqn, imports)
 
 
 def resume_seeds(
@@ -139,6 +146,8 @@ def resume_seeds(
     *,
     imports: Sequence[str] = (),
     progress: bool = True,
+    engine: str = "local",
+    ray_address: str | None = None,
 ) -> Seeds:
     """Train the seeds that are missing in a directory of `train_seeds`. The outcome is that without a break.
 
@@ -150,37 +159,41 @@ def resume_seeds(
         make_dqn: as it was given to `train_seeds`.
         imports: modules that may be imported, where the environment is "module:id". They are imported.
         progress: show a bar on a terminal.
+        engine, ray_address: as of `train_seeds`. Another engine than before gives the same results.
 
     Raises:
         ValueError: no directory of seeds, or one with other settings or damaged files. Nothing is changed then.
         RunFailed: as for `train_seeds`.
     """
+    check_engine(engine, ray_address)
     reopened = SeedsDirectory.reopen(check_path("resume", directory), imports)
     config = replace(reopened.config, progress=progress)
     with reopened:
         missing = len(reopened.seeds) - len(reopened.rows)
-        return _train(config, lambda: reopened, missing, show, make_dqn, imports)
+        start = partial(open_engine, engine, size=missing, ray_address=ray_address)
+        return _train(config, lambda: reopened, start, missing, show, make_dqn, imports)
 
 
 def _train(
     config: Config,
     open_directory: Callable[[], SeedsDirectory],
+    start: Callable[..., Engine],
     count: int,
     show: Callable[[str], None],
     make_dqn: "Callable[..., DQN] | None",
     imports: Sequence[str],
 ) -> Seeds:
-    """Start workers, have one check the settings, and only then open the directory and train what is missing in it."""
+    """Start an engine, have it check the settings, and only then open the directory and train what is missing in it."""
     clock, failed, refused = Clock(), {}, []
     setup = _setup(config, make_dqn, imports)
-    with Pool(setup, _most_workers(count)) as pool:
+    with start(setup=setup) as engine:
         if count:
-            pool.prepare()
+            engine.prepare()
         with open_directory() as directory, interrupts() as interrupted, SeedsBar(config, len(directory.seeds)) as bar:
             bar.advance(len(directory.rows))
             if not config.is_lander:
                 show(config.origin())
-            for message in pool.run(_jobs(directory), interrupted):
+            for message in engine.run(_jobs(directory), interrupted):
                 _take(message, directory, failed, show)
                 refused += [message["failed"]] if message.get("bad_input") else []
                 bar.advance(0 if "interrupted" in message else 1)
@@ -193,13 +206,6 @@ def _train(
     return Seeds(
         directory.rows, results, failed, interrupted.is_set(), clock.seconds(), directory.path, interrupted.signal
     )
-
-
-def _most_workers(count: int) -> int:
-    """Worker processes to start for so many seeds: as many as there are processors, and as memory has room for."""
-    available = available_memory()
-    room = count if available is None else max(available // BYTES_PER_WORKER, 1)
-    return min(count, available_processors(), room)
 
 
 def _setup(config: Config, make_dqn: "Callable[..., DQN] | None", imports: Sequence[str]) -> Setup:
