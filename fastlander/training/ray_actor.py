@@ -58,7 +58,6 @@ class Actor:
         wanted: `identity` in the process that began the actor.
         environment: variables to set before the libraries are imported.
         path: of modules, in the process that began the actor.
-        name: of the actor's own directory, which a process of this actor that was killed may have left.
     """
 
     def __init__(
@@ -69,13 +68,13 @@ class Actor:
         self._stop = Stop()
         self._state: dict[str, Any] = {"host": socket.gethostname(), "node": _ray_ids()[0], "pid": os.getpid()}
         own = identity()
-        other = next((f"{name} {own.get(name)}" for name in wanted if wanted[name] != own.get(name)), None)
+        other = next(((name, own.get(name)) for name in wanted if wanted[name] != own.get(name)), None)
         if other is not None:
             self._state["other"] = other
             return
         try:
             self._home = Path(tempfile.gettempdir(), f"fastlander-{_ray_ids()[1]}")
-            shutil.rmtree(self._home, ignore_errors=True)
+            shutil.rmtree(self._home, ignore_errors=True)  # of a process of this actor that was killed
             self._home.mkdir(mode=0o700)
             self._trainee = Trainee(Setup(**setup))
         except InputError as error:

@@ -83,14 +83,16 @@ class RayPool:
 
     def close(self) -> None:
         """End all actors, and the cluster if it was started here."""
-        leaving = [worker.actor.leave.options(concurrency_group="control").remote() for worker in self._workers]
-        if leaving:
-            self._ray.wait(leaving, num_returns=len(leaving), timeout=1.0)
-        for worker in self._workers:
-            with contextlib.suppress(Exception):
-                self._ray.kill(worker.actor)
-        self._workers, self._pending = [], {}
-        self._disconnect()
+        try:
+            with contextlib.suppress(Exception):  # of a cluster that has ended
+                leaving = [one.actor.leave.options(concurrency_group="control").remote() for one in self._workers]
+                if leaving:
+                    self._ray.wait(leaving, num_returns=len(leaving), timeout=1.0)
+                for worker in self._workers:
+                    self._ray.kill(worker.actor)
+        finally:
+            self._workers, self._pending = [], {}
+            self._disconnect()
 
     def prepare(self) -> None:
         """Wait for the actors; have one on each node check the settings and compile; end those that find no memory.
@@ -101,12 +103,14 @@ class RayPool:
             ValueError: a node has another version of something than this process, or a setting cannot be used there.
             RunFailed: the actors cannot be started.
         """
-        began = None
-        while not all(worker.ready for worker in self._workers):
-            if began is not None and time.monotonic() - began > START:
-                break
+        until, some = time.monotonic() + START, False
+        while not all(worker.ready for worker in self._workers) and time.monotonic() < until:
             self._next()
-            began = time.monotonic() if began is None and any(worker.ready for worker in self._workers) else began
+            if not some and any(worker.ready for worker in self._workers):
+                until, some = time.monotonic() + START, True
+            elif not some and time.monotonic() > until:
+                until = math.inf
+                print_lines("waiting for a CPU of the Ray cluster", sys.stderr)
         nodes: dict[str, list[_Worker]] = {}
         for worker in self._workers:
             if worker.ready:
@@ -174,13 +178,12 @@ class RayPool:
                 return
             if not worker.ready or worker in busy:
                 continue
-            worker.jobs = [waiting.popleft()]
-            if not attempts[worker.jobs[0]["id"]] and worker.jobs[0]["compact"]:
+            chunk = [waiting.popleft()]
+            if not attempts[chunk[0]["id"]] and chunk[0]["compact"]:
                 most = min(CHUNK, len(waiting) // (4 * len(self._workers)))
-                while len(worker.jobs) < most and not attempts[waiting[0]["id"]]:
-                    worker.jobs.append(waiting.popleft())
-            for job in worker.jobs:
-                job["files"] = _files_of(job)
+                while len(chunk) < most and not attempts[waiting[0]["id"]]:
+                    chunk.append(waiting.popleft())
+            worker.jobs = [{**job, "files": _files_of(job)} for job in chunk]
             self._call(worker, worker.actor.train.remote(worker.jobs))
 
     def _take(self, job: Message, reply: Message) -> Message:
@@ -199,7 +202,7 @@ class RayPool:
                 refuse_link(directory)
                 unpack({**files, CONFIG_FILE: settings_file(config, job["files"])}, directory)
             except OSError as error:
-                line = f"{directory} could not be written ({reason(error)}); the seeds before it are done"
+                line = f"{directory} could not be written ({reason(error)}); what is finished stays"
                 raise RunFailed(line) from None
         return message
 
@@ -220,8 +223,6 @@ class RayPool:
             ValueError: a node that cannot be used.
             RunFailed: no actor is left.
         """
-        if not self._pending:
-            raise RunFailed(f"no actor is left in the Ray cluster: the last one {self._last}")
         references, _ = self._ray.wait(list(self._pending), timeout=LOOK)
         if not references:
             return None, {}
@@ -233,6 +234,8 @@ class RayPool:
             self._last = f"ended ({quoted(lines[0] if worker.ready else lines[-1])})"
             if not worker.ready:  # it will not begin again
                 self._workers.remove(worker)
+                if not self._workers:
+                    raise RunFailed(f"no actor is left in the Ray cluster: the last one {self._last}") from None
                 return None, {}
             self._greet(worker)
             return worker, {}
