@@ -15,6 +15,7 @@ from typing import Any
 
 from fastlander.kernels.processor import available_processors
 from fastlander.storage.files import RunFailed
+from fastlander.terminal import handles_sigterm
 from fastlander.validation import InputError, quoted
 
 PATIENCE = 5.0  # s in which the other side must answer
@@ -22,12 +23,10 @@ STORE = 80_000_000  # bytes; Ray allows no smaller object store
 STORE_PER_ACTOR = 10_000_000
 _TOKEN = secrets.token_hex(32)
 """Who has it may use the cluster that this process starts."""
-# The first makes Ray listen on 127.0.0.1 only, which it does by itself on macOS and Windows.
-OWN = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": _TOKEN,
-}
+SECRET = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _TOKEN}
+_asking: list[bool] = []
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Has Ray listen on 127.0.0.1 only, as it does by itself on macOS and Windows."""
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
@@ -45,7 +44,8 @@ def connect(address: str | None, size: int) -> Callable[[], None]:
 
     Args:
         address: host:port, or "auto" for the cluster that runs on this machine. None starts one, which listens on
-            127.0.0.1 only, asks for a secret, has no dashboard and sends no statistics of its use.
+            127.0.0.1 only, has no dashboard and sends no statistics of its use. That of a command asks for a secret.
+            In another program Ray would keep asking for it afterwards.
         size: jobs that are done at once, at most.
 
     Returns:
@@ -58,7 +58,7 @@ def connect(address: str | None, size: int) -> Callable[[], None]:
     if address is not None and address != "auto":
         _check_answer(address)
     undo = contextlib.ExitStack()
-    undo.enter_context(_variables({**QUIET, **(OWN if address is None else {})}))
+    undo.enter_context(_variables(QUIET | (_own_variables() if address is None else {})))
     try:
         ray = import_ray()
         if ray.is_initialized():
@@ -91,6 +91,13 @@ def connect(address: str | None, size: int) -> Callable[[], None]:
         undo.close()
         raise
     return undo.close
+
+
+def _own_variables() -> dict[str, str]:
+    """The variables for a cluster of this process. Ray reads those of its secret once, when it is imported."""
+    if "ray" not in sys.modules and handles_sigterm():
+        _asking.append(True)
+    return LOOPBACK | (SECRET if _asking else {})
 
 
 def _refusal(address: str | None, error: BaseException) -> InputError | RunFailed:
@@ -180,7 +187,7 @@ def _variables(values: dict[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _loopback(ray: Any) -> Iterator[None]:
-    """What `OWN` says, for a process that had imported Ray before."""
+    """What `LOOPBACK` says, for a process that had imported Ray before."""
     constants = ray._private.ray_constants
     before = constants.ENABLE_RAY_CLUSTER
     constants.ENABLE_RAY_CLUSTER = False
