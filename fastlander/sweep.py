@@ -11,10 +11,10 @@ from fastlander.arguments import Imports, parse
 from fastlander.config import PRESETS, Config, Positive, setting_types
 from fastlander.terminal import FAILED, exit_status, print_lines
 from fastlander.train import SETTINGS_HELP, base_settings
+from fastlander.training.worker import EngineName
 from fastlander.validation import Count, InputError, check
 
 PROG = "fastlander sweep"
-EngineName = Literal["local", "ray"]
 Words = Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUES ...")]
 
 

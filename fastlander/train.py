@@ -13,6 +13,7 @@ import tyro
 from fastlander.arguments import Imports, parse
 from fastlander.config import LANDER_ID, PRESETS, Config, env_defaults, setting_types
 from fastlander.terminal import FAILED, end_process, exit_status, print_lines
+from fastlander.training.worker import EngineName
 from fastlander.validation import Count, InputError, check, check_path
 
 PROG = "fastlander train"
@@ -38,6 +39,10 @@ class Arguments:
     """Directory of a run, or of seeds, that stopped early and is to go on. Its settings stay as they are."""
     compact: bool | None = None
     """With --seeds: leave out each seed's report and checkpoints. None does from 50 seeds on."""
+    engine: EngineName = "local"
+    """With --seeds: train in processes of this machine (local), or of a Ray cluster (ray). The results are the same."""
+    ray_address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """With --engine ray: host:port of the cluster, or auto for the one of this machine. None starts one here."""
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print nothing but warnings and errors. The exit status tells how it ended."""
     imports: Imports = ()
@@ -56,6 +61,7 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
         "config": str | None,
         "seeds": Count | None,
         "compact": bool | None,
+        "engine": EngineName,
         **setting_types(),
     }
     arguments = parse(Arguments, args, PROG, hints, default=Arguments(preset, config=config))
@@ -65,10 +71,13 @@ def read_arguments(argv: Sequence[str] | None = None) -> Arguments:
         other = arguments.seeds is not None or arguments.compact is not None or plain != Config()
         if arguments.preset != "default" or arguments.config_file is not None or other:
             raise InputError(
-                "--resume takes no other setting but --no-progress, --quiet and --import: the run has its settings"
+                "--resume takes no other setting but --no-progress, --quiet, --import, --engine and --ray-address: "
+                "the run has its settings"
             )
     elif arguments.compact is not None and arguments.seeds is None:
         raise InputError(f"compact must be None without --seeds, got {arguments.compact}")
+    if arguments.engine != "local" and arguments.seeds is None and arguments.resume is None:
+        raise InputError(f"engine must be local without --seeds, got {arguments.engine}")
     if arguments.quiet:
         return dataclasses.replace(arguments, config=dataclasses.replace(arguments.config, progress=False))
     return arguments
@@ -120,6 +129,8 @@ def _train(arguments: Arguments) -> int:
     seeds = arguments.seeds is not None
     if arguments.resume is not None:
         seeds = is_seeds_directory(check_path("resume", arguments.resume))
+        if arguments.engine != "local" and not seeds:
+            raise InputError(f"engine must be local for one run, got {arguments.engine}")
     try:
         return _train_seeds(arguments) if seeds else _train_one(arguments)
     except RunFailed as error:
@@ -160,12 +171,11 @@ def _train_seeds(arguments: Arguments) -> int:
 
     progress = arguments.config.progress
     show = print_lines if progress else lambda line: None
+    common = {"imports": arguments.imports, "engine": arguments.engine, "ray_address": arguments.ray_address}
     if arguments.resume is None:
-        seeds = train_seeds(
-            arguments.config, arguments.seeds, show, imports=arguments.imports, compact=arguments.compact
-        )
+        seeds = train_seeds(arguments.config, arguments.seeds, show, compact=arguments.compact, **common)
     else:
-        seeds = resume_seeds(arguments.resume, show, imports=arguments.imports, progress=progress)
+        seeds = resume_seeds(arguments.resume, show, progress=progress, **common)
     if not arguments.quiet:
         print_lines(seeds.summary())
     return 128 + seeds.signal if seeds.interrupted else FAILED if seeds.failed else 0

@@ -42,7 +42,11 @@ ORDER = [
         "seeds_directory methods",
     ),
     ("viewing", "flight trace page report_page comparison compare_page model_card notebook video human"),
-    ("training", "process clock result progress needs run_state run_progress trainer worker pool engines multi_seed"),
+    (
+        "training",
+        "process clock result progress needs run_state run_progress trainer worker pool run_files "
+        "ray_actor ray_cluster ray_pool engines multi_seed",
+    ),
     ("sweeps", "space objective race plan directory study search judgement outcome page sweep"),
     ("", "signatures sb3 train sweep evaluate report compare export record play card push verify warmup cli __main__"),
     ("kernels", "ship"),

@@ -1,18 +1,15 @@
 """`open_engine`: what does the jobs of many seeds or of a sweep, in processes of this machine or of a cluster."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol, Self, get_args
+from typing import Protocol, Self, get_args
 
 from fastlander.kernels.processor import available_processors
 from fastlander.memory import available_memory
 from fastlander.training.needs import BYTES_PER_WORKER
 from fastlander.training.pool import Message, Pool
 from fastlander.training.process import Interrupt
-from fastlander.training.worker import Setup
+from fastlander.training.worker import EngineName, Setup
 from fastlander.validation import InputError, check
-
-EngineName = Literal["local", "ray"]
-"""`local`: processes of this machine. `ray`: actors of a Ray cluster."""
 
 
 class Engine(Protocol):
@@ -56,7 +53,9 @@ def open_engine(engine: str, setup: Setup, size: int, ray_address: str | None = 
     """
     check_engine(engine, ray_address)
     if engine == "ray":
-        raise InputError("engine must be local, got 'ray', which does not exist yet")
+        from fastlander.training.ray_pool import RayPool  # here, as few runs need it
+
+        return RayPool(setup, size, ray_address)
     return Pool(setup, _local_workers(size))
 
 

@@ -16,13 +16,17 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 from fastlander.terminal import SIGNALS, shortage
 from fastlander.validation import InputError
 
 if TYPE_CHECKING:
     from fastlander.config import Config
+
+
+EngineName = Literal["local", "ray"]
+"""What does the jobs: `local`, processes of this machine, or `ray`, actors of a Ray cluster."""
 
 
 class Stop(threading.Event):
@@ -109,7 +113,7 @@ def _leave(status: int) -> None:
 
 def _serve(jobs: queue.SimpleQueue, reply: Any, stop: Stop) -> None:
     try:
-        trainee = _Trainee(Setup(**jobs.get()))
+        trainee = Trainee(Setup(**jobs.get()))
     except InputError as error:
         reply({"refused": str(error)})
         return
@@ -128,7 +132,7 @@ def _serve(jobs: queue.SimpleQueue, reply: Any, stop: Stop) -> None:
             reply({"id": job["id"], **trainee.train(job, stop)})
 
 
-class _Trainee:
+class Trainee:
     """Trains seeds by one setup.
 
     Raises:
