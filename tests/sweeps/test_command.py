@@ -18,7 +18,9 @@ pytest.importorskip("optuna")
 
 SHORT = "--env-id CartPole-v1 --total-timesteps 2000 --learning-starts 200 --eval-episodes 4 --objective return".split()
 SEARCH = ["--search", "learning_rate=log:1e-3..1e-2", "n_step=1..5"]
-SMALL = [*SHORT, *SEARCH, "--trials", "4", "--batch", "2", "--rounds", "1", "2", "--judge-seeds", "2"]
+LANDER = "--num-envs 4 --total-timesteps 2000 --learning-starts 500 --eval-episodes 4 --objective return".split()
+RACE = ["--trials", "4", "--batch", "2", "--rounds", "1", "2", "--judge-seeds", "2"]
+SMALL = [*SHORT, *SEARCH, *RACE]
 
 
 def results(directory):
@@ -83,12 +85,15 @@ def test_settings_come_from_the_preset_the_file_and_the_flags(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_a_sweep_and_resume_goes_on(number, tmp_path, capfd):
-    """At four moments: the result is that without a break, and finished seeds are not trained again."""
-    expected = tmp_path / "expected"
-    assert main([*SMALL, "--quiet", "--output-dir", str(expected)]) == 0
+    """At four moments: the result is that without a break, and finished seeds are not trained again.
+
+    The native lander can be saved, so that also a run that was broken off goes on as if nothing had been.
+    """
+    small, expected = [*LANDER, *SEARCH, *RACE], tmp_path / "expected"
+    assert main([*small, "--quiet", "--output-dir", str(expected)]) == 0
     for rows in (1, 3, 5, 7):
         directory = tmp_path / f"rows{rows}"
-        argv = [sys.executable, "-m", "fastlander.sweep", *SMALL, "--output-dir", str(directory)]
+        argv = [sys.executable, "-m", "fastlander.sweep", *small, "--output-dir", str(directory)]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         table = directory / "trials.csv"
         while process.poll() is None and (not table.exists() or len(table.read_text().splitlines()) <= rows):
