@@ -242,10 +242,9 @@ class RayPool:
         if isinstance(reply, list):
             return worker, {"replies": reply}
         if "other" in reply:
-            wanted = ", ".join(f"{name} {value}" for name, value in identity().items())
-            raise InputError(
-                f"every node of the Ray cluster must have {wanted}, got {reply['other']} on {reply['host']}"
-            )
+            name, value = reply["other"]
+            wanted = f"{name} {identity()[name]}, as this process has"
+            raise InputError(f"every node of the Ray cluster must have {wanted}, got {value} on {reply['host']}")
         if "refused" in reply:
             raise InputError(reply["refused"])
         if "broken" in reply:
