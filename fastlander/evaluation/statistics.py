@@ -122,8 +122,8 @@ def probability_of_improvement(x: Sequence[float], y: Sequence[float]) -> tuple[
         return value, math.nan, math.nan
     rng = np.random.default_rng(0)
     # How often a seed is drawn is all that counts: a resample's value is drawn_x @ wins @ drawn_y.
-    drawn_x, drawn_y = (rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n for n in wins.shape)
-    low, high = np.percentile(((drawn_x @ wins) * drawn_y).sum(axis=1), (2.5, 97.5))
+    drawn_x, drawn_y = (rng.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in wins.shape)
+    low, high = np.percentile(((drawn_x @ wins) * drawn_y).sum(axis=1) / wins.size, (2.5, 97.5))  # sums are exact
     return value, float(low), float(high)
 
 

@@ -34,6 +34,17 @@ ABANDONED = 3600.0
 """Seconds without a change after which a temporary file is taken for one of a process that was killed."""
 
 
+def take(lock: "FileLock", path: Path) -> None:
+    """Take the lock of the directory `path`. ValueError if another process has it."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        got = f"{str(path)!r}, which is in use"
+        raise InputError(f"output_dir must not be written by two processes, got {got}") from None
+
+
 def unlock(lock: "FileLock") -> None:
     """Give the lock of a directory back, if it is held, and remove its file."""
     if lock.is_locked:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from fastlander.config import Config
 from fastlander.evaluation.evaluation import Judgement
@@ -38,6 +38,7 @@ from fastlander.storage.files import (
     reason,
     remove,
     remove_empty,
+    take,
     unlock,
     unwritable_directory,
     write_atomically,
@@ -248,10 +249,7 @@ def event_writer() -> type:
 def _locked(path: Path) -> FileLock:
     """The lock of a run directory, taken. ValueError if another run has it."""
     lock = FileLock(path / CHECKPOINT_DIRECTORY / LOCK_FILE)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(f"output_dir must not be written by two runs, got {str(path)!r}, which is in use") from None
+    take(lock, path)
     return lock
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from fastlander.config import Config
 from fastlander.environments import allow_imports
@@ -27,6 +27,7 @@ from fastlander.storage.files import (
     reason,
     remove,
     remove_empty,
+    take,
     unlock,
     unwritable_directory,
     write_atomically,
@@ -75,7 +76,7 @@ class SeedsDirectory:
         path = seeds_path(config, count)
         self = cls(path, config, count, compact, make_empty_directory(path))
         try:
-            self._acquire()
+            take(self._lock, self.path)
             own = dataclasses.asdict(dataclasses.replace(config, output_dir=None))
             record = {"seeds": count, "compact": compact, "config": own}
             write_atomically(path / SETTINGS_FILE, json.dumps(record, indent=2).encode() + b"\n")
@@ -101,7 +102,7 @@ class SeedsDirectory:
         self = cls.read(path)
         try:
             refuse_link(path / LOCK_FILE)
-            self._acquire()
+            take(self._lock, self.path)
             clear_temporaries(path)
             self._begin_table()
         except OSError as error:
@@ -164,13 +165,6 @@ class SeedsDirectory:
             for name in (SEEDS_FILE, SETTINGS_FILE):
                 remove(self.path / name)
             remove_empty(self._made)
-
-    def _acquire(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            got = f"{str(self.path)!r}, which is in use"
-            raise InputError(f"output_dir must not be written by two processes, got {got}") from None
 
     def _close(self) -> None:
         if self._table is not None:

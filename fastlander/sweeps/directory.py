@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from fastlander.config import Config
 from fastlander.environments import allow_imports
@@ -20,6 +20,7 @@ from fastlander.storage.files import (
     reason,
     remove,
     remove_empty,
+    take,
     unlock,
     unwritable_directory,
     write_atomically,
@@ -65,7 +66,7 @@ class SweepDirectory:
         path = sweep_path(plan.config)
         self = cls(path, plan, make_empty_directory(path))
         try:
-            self._acquire()
+            take(self._lock, self.path)
             write_atomically(path / PLAN_FILE, plan.to_json().encode() + b"\n")
             self._begin_table()
         except BaseException as error:
@@ -92,7 +93,7 @@ class SweepDirectory:
             refuse_link(path / LOCK_FILE)
             for name in (OPEN_RUNS, JUDGED):
                 refuse_link(path / name)
-            self._acquire()
+            take(self._lock, self.path)
         except OSError as error:
             raise unwritable_directory(path, error) from None
         try:
@@ -152,13 +153,6 @@ class SweepDirectory:
             with contextlib.suppress(OSError):
                 self._table.close()
         unlock(self._lock)
-
-    def _acquire(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            got = f"{str(self.path)!r}, which is in use"
-            raise InputError(f"output_dir must not be written by two processes, got {got}") from None
 
     def _begin_table(self) -> None:
         rows = [(trial, *seed_cells(row)) for trial, seeds in self.rows.items() for row in seeds.values()]

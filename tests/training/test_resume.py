@@ -238,7 +238,7 @@ def test_two_runs_cannot_write_one_directory(broken, in_tmp, capsys):
     directory = RunDirectory.reopen(in_tmp / "run", config, lambda state: None)
     with directory:
         assert train.main(["--resume", "run"]) == 2
-        assert "output_dir must not be written by two runs, got 'run', which is in use" in capsys.readouterr().err
+        assert "output_dir must not be written by two processes, got 'run', which is in use" in capsys.readouterr().err
 
 
 @pytest.fixture
