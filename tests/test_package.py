@@ -39,7 +39,7 @@ ORDER = [
     (
         "storage",
         "reading files settings_file hub card tables checkpoint model_file model saved_run run_directory "
-        "seeds_directory methods",
+        "table_directory seeds_directory methods",
     ),
     ("viewing", "flight trace page report_page comparison compare_page model_card notebook video human"),
     (

@@ -1,17 +1,12 @@
 """The directory of several seeds: what was asked for, a row for each seed that has ended, a run directory for each."""
 
-import contextlib
-import csv
 import dataclasses
-import io
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self, TypeVar
-
-from filelock import FileLock
+from typing import NamedTuple, Self
 
 from fastlander.config import Config
 from fastlander.environments import allow_imports
@@ -22,22 +17,16 @@ from fastlander.storage.files import (
     RunFailed,
     clear_temporaries,
     fresh_path,
-    make_empty_directory,
-    open_to_append,
     reason,
-    remove,
-    remove_empty,
     take,
-    unlock,
     unwritable_directory,
-    write_atomically,
 )
 from fastlander.storage.reading import LARGEST_SETTINGS, first_difference, parse_json, read_file, refuse_link
-from fastlander.storage.tables import LARGEST_INTEGER, LARGEST_TABLE, table, table_lines
+from fastlander.storage.table_directory import TableDirectory, read_rows
+from fastlander.storage.tables import LARGEST_INTEGER
 from fastlander.validation import Count, InputError, Seed, check, quoted
 
 SEEDS_FILE, SETTINGS_FILE = "seeds.csv", "seeds.json"
-Row = TypeVar("Row")
 
 
 class SeedRow(NamedTuple):
@@ -51,20 +40,20 @@ class SeedRow(NamedTuple):
     eval_mean: float | None  # mean greedy return of the policy that was kept; None if it was not judged
 
 
-class SeedsDirectory:
+class SeedsDirectory(TableDirectory):
     """The files of several seeds. `create` or `reopen` makes it; it is a context manager, which holds the lock.
 
     seeds.json holds the settings. seeds.csv gets a row when a seed has ended, so that a seed with a row is done.
     """
 
-    def __init__(self, path: Path, config: Config, count: int, compact: bool, made: list[Path] | None) -> None:
-        self.path, self.config, self.compact = path, config, compact
+    settings_file, table_file, columns = SETTINGS_FILE, SEEDS_FILE, SeedRow._fields
+
+    def __init__(self, path: Path, config: Config, count: int, compact: bool, make: bool = False) -> None:
+        super().__init__(path, make)
+        self.config, self.compact = config, compact
         self.seeds = range(config.seed, config.seed + count)
         self.rows: dict[int, SeedRow] = {}
         """By seed: those that have ended."""
-        self._made = made
-        self._table: BinaryIO | None = None
-        self._lock = FileLock(path / LOCK_FILE)
 
     @classmethod
     def create(cls, config: Config, count: int, compact: bool) -> Self:
@@ -73,17 +62,9 @@ class SeedsDirectory:
         Raises:
             ValueError: it holds something already, or cannot be written. Nothing is left there then.
         """
-        path = seeds_path(config, count)
-        self = cls(path, config, count, compact, make_empty_directory(path))
-        try:
-            take(self._lock, self.path)
-            own = dataclasses.asdict(dataclasses.replace(config, output_dir=None))
-            record = {"seeds": count, "compact": compact, "config": own}
-            write_atomically(path / SETTINGS_FILE, json.dumps(record, indent=2).encode() + b"\n")
-            self._begin_table()
-        except BaseException as error:
-            self.discard()
-            raise unwritable_directory(path, error) from None if isinstance(error, OSError) else error
+        self = cls(seeds_path(config, count), config, count, compact, make=True)
+        own = dataclasses.asdict(dataclasses.replace(config, output_dir=None))
+        self._begin(json.dumps({"seeds": count, "compact": compact, "config": own}, indent=2))
         return self
 
     @classmethod
@@ -106,7 +87,7 @@ class SeedsDirectory:
             clear_temporaries(path)
             self._begin_table()
         except OSError as error:
-            self._close()
+            self.close()
             raise unwritable_directory(path, error) from None
         return self
 
@@ -117,7 +98,7 @@ class SeedsDirectory:
         Raises:
             ValueError: it is no such directory, a file in it was damaged, or a run in it has other settings.
         """
-        self = cls(path, *_read_settings(path), None)
+        self = cls(path, *_read_settings(path))
         rows = {row.seed: row for row in read_rows(path / SEEDS_FILE, SeedRow._fields, parse_seed)}
         self.rows = {seed: row for seed, row in rows.items() if (self.run(seed) / MODEL_FILE).exists()}
         others = sorted(set(rows) - set(self.seeds))
@@ -127,12 +108,6 @@ class SeedsDirectory:
         for seed in self.seeds:
             self._check_run(seed)
         return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._close()
 
     def run(self, seed: int) -> Path:
         """The run directory of a seed."""
@@ -146,7 +121,7 @@ class SeedsDirectory:
         """Note that a seed has ended. RunFailed if that cannot be written."""
         self.rows[row.seed] = row
         try:
-            append_row(self._table, seed_cells(row))
+            self._append(seed_cells(row))
         except OSError as error:
             raise self._not_written(error) from None
 
@@ -154,27 +129,12 @@ class SeedsDirectory:
         """Put the rows in the order of the seeds. RunFailed if that cannot be written."""
         self.rows = {seed: self.rows[seed] for seed in self.seeds if seed in self.rows}
         try:
-            write_atomically(self.path / SEEDS_FILE, table(SeedRow._fields, map(seed_cells, self.rows.values())))
+            self._write_table()
         except OSError as error:
             raise self._not_written(error) from None
 
-    def discard(self) -> None:
-        """Remove what this object wrote, as there is nothing to keep. What was reopened stays."""
-        self._close()
-        if self._made is not None:
-            for name in (SEEDS_FILE, SETTINGS_FILE):
-                remove(self.path / name)
-            remove_empty(self._made)
-
-    def _close(self) -> None:
-        if self._table is not None:
-            with contextlib.suppress(OSError):
-                self._table.close()
-        unlock(self._lock)
-
-    def _begin_table(self) -> None:
-        write_atomically(self.path / SEEDS_FILE, table(SeedRow._fields, map(seed_cells, self.rows.values())))
-        self._table = open_to_append(self.path / SEEDS_FILE)
+    def _cells(self) -> Iterable[Sequence[object]]:
+        return map(seed_cells, self.rows.values())
 
     def _check_run(self, seed: int) -> None:
         """ValueError if the run directory of a seed has other settings than this directory."""
@@ -225,40 +185,6 @@ def _read_settings(path: Path) -> tuple[Config, int, bool]:
     except (OSError, ValueError) as error:
         raise InputError(f"{file} must be as it was written, got another ({quoted(reason(error))})") from None
     return config, count, compact
-
-
-def append_row(table_file: BinaryIO, cells: Sequence[object]) -> None:
-    """Write a row at the end of a table and wait until it is on the disk. OSError if that fails."""
-    table_file.write(table_lines([cells]))
-    table_file.flush()
-    os.fsync(table_file.fileno())
-
-
-def read_rows(path: Path, columns: Sequence[str], parse: Callable[[list[str]], Row]) -> list[Row]:
-    """The rows of seeds.csv, or of a table like it. A last line that a killed process has not written is left out.
-
-    Args:
-        path: of the table. No file is a table without rows.
-        columns: their names.
-        parse: makes a row of its cells, or raises ValueError.
-
-    Raises:
-        ValueError: it is no such table.
-    """
-    try:
-        content = read_file(path, LARGEST_TABLE)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"{path} must be a table of seeds, got none ({reason(error)})") from None
-    try:
-        whole = content[: content.rfind(b"\n") + 1].decode()
-        header, *rows = csv.reader(io.StringIO(whole, newline=""))
-        if tuple(header) != tuple(columns):
-            raise ValueError
-        return [parse(row) for row in rows]
-    except (ValueError, csv.Error):  # also of text that is no UTF-8
-        raise InputError(f"{path} must have the columns {', '.join(columns)}, got another table") from None
 
 
 def parse_seed(cells: list[str]) -> SeedRow:

@@ -1,12 +1,9 @@
 """The directory of a sweep: what was asked for, a row for each seed of each trial that has ended, Optuna's journal."""
 
-import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
-
-from filelock import FileLock
+from typing import NamedTuple, Self
 
 from fastlander.config import Config
 from fastlander.environments import allow_imports
@@ -15,19 +12,14 @@ from fastlander.storage.files import (
     RunFailed,
     clear_temporaries,
     fresh_path,
-    make_empty_directory,
-    open_to_append,
     reason,
     remove,
-    remove_empty,
     take,
-    unlock,
     unwritable_directory,
-    write_atomically,
 )
 from fastlander.storage.reading import LARGEST_SETTINGS, parse_json, read_file, refuse_link
-from fastlander.storage.seeds_directory import SeedRow, append_row, parse_seed, read_rows, seed_cells
-from fastlander.storage.tables import table
+from fastlander.storage.seeds_directory import SeedRow, parse_seed, seed_cells
+from fastlander.storage.table_directory import TableDirectory, read_rows
 from fastlander.sweeps.plan import Plan
 from fastlander.validation import InputError, quoted
 
@@ -45,16 +37,16 @@ class TrialRow(NamedTuple):
     row: SeedRow
 
 
-class SweepDirectory:
+class SweepDirectory(TableDirectory):
     """The files of a sweep. `create` or `reopen` makes it; it is a context manager, which holds the lock."""
 
-    def __init__(self, path: Path, plan: Plan, made: list[Path] | None) -> None:
-        self.path, self.plan = path, plan
+    settings_file, table_file, columns, others = PLAN_FILE, TRIALS_FILE, COLUMNS, (JOURNAL_FILE, OPEN_RUNS)
+
+    def __init__(self, path: Path, plan: Plan, make: bool = False) -> None:
+        super().__init__(path, make)
+        self.plan = plan
         self.rows: dict[int, dict[int, SeedRow]] = {}
         """By trial and seed: those that have ended."""
-        self._made = made
-        self._table: BinaryIO | None = None
-        self._lock = FileLock(path / LOCK_FILE)
 
     @classmethod
     def create(cls, plan: Plan) -> Self:
@@ -63,15 +55,8 @@ class SweepDirectory:
         Raises:
             ValueError: it holds something already, or cannot be written. Nothing is left there then.
         """
-        path = sweep_path(plan.config)
-        self = cls(path, plan, make_empty_directory(path))
-        try:
-            take(self._lock, self.path)
-            write_atomically(path / PLAN_FILE, plan.to_json().encode() + b"\n")
-            self._begin_table()
-        except BaseException as error:
-            self.discard()
-            raise unwritable_directory(path, error) from None if isinstance(error, OSError) else error
+        self = cls(sweep_path(plan.config), plan, make=True)
+        self._begin(plan.to_json())
         return self
 
     @classmethod
@@ -88,7 +73,7 @@ class SweepDirectory:
         """
         plan = read_plan(path)
         allow_imports(plan.config, imports, path / PLAN_FILE)
-        self = cls(path, dataclasses.replace(plan, config=dataclasses.replace(plan.config, output_dir=str(path))), None)
+        self = cls(path, dataclasses.replace(plan, config=dataclasses.replace(plan.config, output_dir=str(path))))
         try:
             refuse_link(path / LOCK_FILE)
             for name in (OPEN_RUNS, JUDGED):
@@ -117,12 +102,6 @@ class SweepDirectory:
         except OSError as error:
             raise unwritable_directory(self.path, error) from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
     def run(self, trial: int, seed: int) -> Path:
         """Where a seed of a trial is trained. When it has ended, its row stays and its directory does not."""
         return self.path / OPEN_RUNS / f"trial{trial}-seed{seed}"
@@ -130,7 +109,7 @@ class SweepDirectory:
     def add(self, trial: int, row: SeedRow) -> None:
         """Note that a seed of a trial has ended, and remove its run. RunFailed if that cannot be written."""
         try:
-            append_row(self._table, (trial, *seed_cells(row)))
+            self._append((trial, *seed_cells(row)))
         except OSError as error:
             why = reason(error)
             raise RunFailed(
@@ -139,25 +118,8 @@ class SweepDirectory:
         self.rows.setdefault(trial, {})[row.seed] = row
         remove(self.run(trial, row.seed))
 
-    def discard(self) -> None:
-        """Remove what this object wrote, as there is nothing to keep. What was reopened stays."""
-        self.close()
-        if self._made is not None:
-            for name in (PLAN_FILE, TRIALS_FILE, JOURNAL_FILE, OPEN_RUNS):
-                remove(self.path / name)
-            remove_empty(self._made)
-
-    def close(self) -> None:
-        """Give the lock back."""
-        if self._table is not None:
-            with contextlib.suppress(OSError):
-                self._table.close()
-        unlock(self._lock)
-
-    def _begin_table(self) -> None:
-        rows = [(trial, *seed_cells(row)) for trial, seeds in self.rows.items() for row in seeds.values()]
-        write_atomically(self.path / TRIALS_FILE, table(COLUMNS, rows))
-        self._table = open_to_append(self.path / TRIALS_FILE)
+    def _cells(self) -> Iterable[Sequence[object]]:
+        return [(trial, *seed_cells(row)) for trial, seeds in self.rows.items() for row in seeds.values()]
 
 
 def sweep_path(config: Config) -> Path:

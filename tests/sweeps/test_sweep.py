@@ -273,7 +273,7 @@ def no_space(*_, **__):
     ("where", "message"),
     [
         (
-            "fastlander.sweeps.directory.append_row",
+            "fastlander.storage.table_directory.TableDirectory._append",
             "trials.csv could not be written .No space left.*are kept",
         ),
         ("optuna.storages.journal.JournalFileBackend.append_logs", "journal.log could not be written .No space left"),
