@@ -61,6 +61,7 @@ class RayPool:
         self._ray = ray = import_ray()
         self._workers: list[_Worker] = []
         self._pending: dict[Any, _Worker] = {}
+        self._identity = identity()
         self._last = ""  # why an actor ended, in words
         try:
             count = min(size, int(ray.cluster_resources().get("CPU", 0)))
@@ -69,7 +70,7 @@ class RayPool:
             options = {"num_cpus": 1, "max_restarts": RESTARTS, "concurrency_groups": {"control": 1}}
             make = ray.remote(**options)(Actor).remote
             for _ in range(count):
-                self._workers.append(_Worker(make(setup._asdict(), identity(), ONE_THREAD, sys.path)))
+                self._workers.append(_Worker(make(setup._asdict(), self._identity, ONE_THREAD, sys.path)))
                 self._greet(self._workers[-1])
         except BaseException:
             self.close()
@@ -243,7 +244,7 @@ class RayPool:
             return worker, {"replies": reply}
         if "other" in reply:
             name, value = reply["other"]
-            wanted = f"{name} {identity()[name]}, as this process has"
+            wanted = f"{name} {self._identity[name]}, as this process has"
             raise InputError(f"every node of the Ray cluster must have {wanted}, got {value} on {reply['host']}")
         if "refused" in reply:
             raise InputError(reply["refused"])
