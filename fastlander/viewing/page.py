@@ -28,8 +28,9 @@ def build_page(template: str, styles: Sequence[str], scripts: Sequence[str], val
     def joined(names: Sequence[str]) -> Markup:  # our own text, which is not escaped
         return Markup("\n".join((web / name).read_text(encoding="utf-8") for name in names))
 
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string((web / template).read_text(encoding="utf-8"))
+    loader = jinja2.FunctionLoader(lambda name: (web / name).read_text(encoding="utf-8"))
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    page = environment.get_template(template)
     return page.render(**values, style=joined(styles), script=joined(scripts))
 
 
