@@ -143,6 +143,11 @@ def make_training_env(config: Config) -> VectorEnv:
     )
 
 
+def solved_score(config: Config) -> float | None:
+    """The mean return that counts as solved: the setting or the environment's own. None if there is none."""
+    return find_spec(config.env_id).reward_threshold if config.solved_score is None else config.solved_score
+
+
 def training_limit(config: Config) -> int | None:
     """`max_episode_steps` of a run's training episodes; None where the environment has its own limit, which stays."""
     if config.max_episode_steps is not None:

@@ -10,7 +10,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from fastlander.config import Config
-from fastlander.environments import find_spec
+from fastlander.environments import solved_score
 from fastlander.evaluation.candidates import Candidate
 from fastlander.evaluation.episodes import evaluate, evaluate_all, make_eval_env
 from fastlander.evaluation.evaluation import Evaluation, Judgement, pooled
@@ -45,8 +45,7 @@ class Judge:
 
     def __init__(self, config: Config, dqn: DQN, say: Callable[[str], None], processors: int | None = None) -> None:
         self.config, self.dqn, self.say, self._processors = config, dqn, say, processors
-        threshold = config.solved_score
-        self.solved_score = find_spec(config.env_id).reward_threshold if threshold is None else threshold
+        self.solved_score = solved_score(config)
         self._rng = np.random.default_rng(spawn_streams(config.seed).evaluation)
         self._env: VectorEnv | None = None
         self._judged_at = 0

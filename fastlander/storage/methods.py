@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastlander.config import Config
-from fastlander.environments import OWN_MODULE, find_spec
+from fastlander.environments import OWN_MODULE, solved_score
 from fastlander.evaluation.scores import WINDOW
 from fastlander.storage.files import CONFIG_FILE, EPISODES_FILE, EVALUATIONS_FILE, METRICS_FILE, reason
 from fastlander.storage.model_file import difference
@@ -79,15 +79,13 @@ def read_method(label: str, directories: Sequence[Path]) -> Method:
     return Method(label, sorted(runs, key=lambda run: run.config.seed), asked)
 
 
-def solved_score(config: Config) -> float | None:
-    """The mean return that counts as solved; None if there is none, or only an environment's own module tells it."""
-    if config.solved_score is not None:
-        return config.solved_score
+def known_score(config: Config) -> float | None:
+    """`solved_score` where no module has to be imported to tell it; None elsewhere."""
     module, _, _ = config.env_id.rpartition(":")
-    if module not in ("", OWN_MODULE):
+    if config.solved_score is None and module not in ("", OWN_MODULE):
         return None
     try:
-        return find_spec(config.env_id).reward_threshold
+        return solved_score(config)
     except InputError:
         return None
 
@@ -130,7 +128,7 @@ def _read_run(path: Path) -> EndedRun:
     metrics = read_finite_table(path / METRICS_FILE, ("timesteps", "seconds"))
     if not len(metrics["timesteps"]):
         raise InputError(f"{path / METRICS_FILE} must have a row, got none")
-    threshold, scores = solved_score(config), episodes["score"]
+    threshold, scores = known_score(config), episodes["score"]
     solved = threshold is not None and bool(returns.mean() >= threshold)
     if threshold is not None and config.solved_by == "training" and not config.candidates:
         solved = len(scores) >= WINDOW and bool(scores[-WINDOW:].mean() >= threshold)

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlander.evaluation.scores import WINDOW
 from fastlander.evaluation.statistics import interquartile_band, mean_band
-from fastlander.storage.methods import EndedRun, Method, solved_score
+from fastlander.storage.methods import EndedRun, Method, known_score
 from fastlander.viewing.comparison import Comparison, Estimate, Figures
 from fastlander.viewing.page import build_page, footer, rounded
 from fastlander.viewing.report_page import FEWEST_EPISODES
@@ -22,7 +22,7 @@ PAIRS_SHOWN = 10  # more of them are in a table that has to be opened
 def compare_page(comparison: Comparison) -> str:
     """The HTML of a comparison. It loads nothing else."""
     methods, config = comparison.methods, comparison.methods[0].runs[0].config
-    thresholds = sorted({score for one in methods if (score := solved_score(one.runs[0].config)) is not None})
+    thresholds = sorted({score for one in methods if (score := known_score(one.runs[0].config)) is not None})
     values = {
         "title": f"{config.env_id}: {_names(methods)}",
         "lead": _lead(comparison.figures),

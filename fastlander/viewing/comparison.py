@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from fastlander.evaluation.statistics import interquartile_mean, probability_of_improvement
-from fastlander.storage.methods import EndedRun, Method, solved_score
+from fastlander.storage.methods import EndedRun, Method, known_score
 from fastlander.storage.tables import table
 
 COLUMNS = ("figure", "method", "other", "value", "low", "high", "seeds")
@@ -98,7 +98,7 @@ def differences(runs: Sequence[EndedRun]) -> list[tuple[str, list[str]]]:
 
 
 def _can_be_solved(method: Method) -> bool:
-    return solved_score(method.runs[0].config) is not None
+    return known_score(method.runs[0].config) is not None
 
 
 def _figures(method: Method) -> Figures:

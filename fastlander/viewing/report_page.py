@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastlander.config import LANDER_ID, Backend, Config
-from fastlander.environments import find_spec
+from fastlander.environments import solved_score
 from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interval
 from fastlander.evaluation.scores import WINDOW
 from fastlander.learner.fused.policy import FusedPolicy
@@ -53,7 +53,7 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
     if not len(metrics["timesteps"]):
         raise InputError(f"{directory / METRICS_FILE} must have a row, got none")
     episodes = read_finite_table(directory / EPISODES_FILE, EPISODE_COLUMNS)
-    solved = find_spec(config.env_id).reward_threshold if config.solved_score is None else config.solved_score
+    solved = solved_score(config)
     traces = chosen_traces(q_network, evaluation, config.backend, config.env_kwargs) if config.is_lander else {}
     values = {
         "title": f"{config.env_id}, seed {config.seed}",
