@@ -26,8 +26,13 @@ OWN_KWARGS = (
 """Arguments of `gymnasium.make` and `make_vec` that a run gives itself, and so `Config.env_kwargs` cannot set."""
 WITHOUT_EFFECT = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
 """Settings that do not change the result of a run. They say where it is written, what it shows, how often it saves."""
-ADDED_LATER = ("epsilon_zeta", "env_kwargs")
-"""Settings that model files and checkpoints name only where they are set, as earlier versions had none of them."""
+ADDED_LATER: dict[str, Any] = {"epsilon_zeta": None, "env_kwargs": {}, "solved_landings": 0.0, "judged_average": 0}
+"""Settings that earlier versions had none of, with the values by which a run is one of theirs.
+
+Model files and checkpoints do not name a setting that has this value, and a record without it means this value.
+"""
+LANDINGS = 0.97
+"""Share of landings that counts as solved for the lander, if nothing else is set."""
 
 Positive = Annotated[float, Range(low=0, low_open=True, high_open=True)]
 Fraction = Annotated[float, Range(low=0, high=1)]
@@ -74,6 +79,10 @@ class Config:
     """What must reach solved_score to end the run: greedy (fresh greedy episodes), training (the last 100) or never."""
     solved_score: Finite | None = None
     """Mean return that counts as solved. None takes the environment's reward threshold (200 for the lander)."""
+    solved_landings: Fraction | None = None
+    """Share of landings that counts as solved, beside the mean. None is 0.97 for the lander, and 0 elsewhere."""
+    judged_average: Natural = 4_096
+    """Timesteps of the moving average of the weights that is judged and kept. 0 judges the weights themselves."""
     eval_gate: Finite | None = None
     """Mean of the last 50 training scores that starts greedy judging. None is a fifth below solved_score."""
     eval_episodes: Count = 100
@@ -159,6 +168,9 @@ class Config:
             got = f"{self.epsilon_end:g} with epsilon_start {self.epsilon_start:g}"
             raise InputError(f"epsilon_end must be at most epsilon_start, got {got}")
         self._check_env_kwargs()
+        if self.solved_landings and not self.is_lander:
+            got = f"{self.solved_landings:g} (only {LANDER_ID} lands)"
+            raise InputError(f"solved_landings must be 0 or None for env_id {self.env_id!r}, got {got}")
         if self.backend == "native" and not self.is_lander:
             raise InputError(f"backend must be sync or async for env_id {self.env_id!r}, got native")
         for name in ("mirror_augmentation", "mirror_acting"):
@@ -189,6 +201,13 @@ class Config:
         index k is odd in k, and k begins anywhere in a range around 0; 1,100 steps later it is the reverse within 1%.
         """
         return self.is_lander if self.mirror_augmentation is None else self.mirror_augmentation
+
+    @property
+    def required_landings(self) -> float:
+        """The share of landings that counts as solved. None in `solved_landings` asks for them of the lander only."""
+        if self.solved_landings is not None:
+            return self.solved_landings
+        return LANDINGS if self.is_lander and self.solved_by != "training" else 0.0
 
     @property
     def separate_target(self) -> bool:
@@ -245,12 +264,13 @@ class Config:
         settings = json.loads(self.to_json())
         if self.is_lander and self.max_episode_steps is None:
             settings["max_episode_steps"] = TRAINING_LIMIT
-        left_out = [*WITHOUT_EFFECT, *(name for name in ADDED_LATER if not settings[name])]
+        settings["solved_landings"] = self.required_landings
+        left_out = [*WITHOUT_EFFECT, *(name for name, value in ADDED_LATER.items() if settings[name] == value)]
         return {name: value for name, value in settings.items() if name not in left_out}
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The Config of a JSON object. A setting that it does not name has its default.
+        """The Config of a JSON object. A setting that it does not name has its default, or that of `ADDED_LATER`.
 
         Raises:
             ValueError: the text is no JSON object, or has a setting or a value that Config does not take.
@@ -265,7 +285,7 @@ class Config:
             raise InputError(f"settings must be a JSON object, got {got}") from None
         if not isinstance(record, dict):
             raise InputError(f"settings must be a JSON object, got {type(record).__name__}")
-        return cls(**known_settings(record))
+        return cls(**{**ADDED_LATER, **known_settings(record)})
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -274,6 +294,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "best": {
         "total_timesteps": 2_000_000,
         "solved_by": "never",
+        "judged_average": 0,
         "eval_episodes": 250,
         "candidates": 8,
         "log_episodes": 100,
@@ -310,16 +331,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "per_env_epsilon": False,
         "max_episodes": 2_000,
         "solved_by": "training",
+        "judged_average": 0,
     },
 }
 """The settings of each preset that differ from the defaults of `Config`, which are LunarLander's."""
 
 ENV_DEFAULTS: dict[str, dict[str, Any]] = {
-    "CartPole-v1": {"total_timesteps": 300_000, "train_freq": 8},
-    "Acrobot-v1": {"total_timesteps": 300_000, "train_freq": 8},
+    "CartPole-v1": {"total_timesteps": 300_000, "train_freq": 8, "judged_average": 0},
+    "Acrobot-v1": {"total_timesteps": 300_000, "train_freq": 8, "judged_average": 0},
     # Every step costs 1 until the hill is climbed or 200 steps are over. Single random actions never climb it, repeated
     # ones do now and then. So epsilon falls late, and until then training scores say little: the gate is low.
     "MountainCar-v0": {
+        "judged_average": 0,
         "eval_gate": -190.0,
         "eval_interval": 10_000,
         "hidden_sizes": (64, 64),

@@ -29,8 +29,7 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
 
     Args:
         policies: P of them.
-        env: N environments with autoreset DISABLED; the first N / P are the first policy's, and so on. N / P is at
-            most len(seeds).
+        env: N environments with autoreset DISABLED; the first N / P are the first policy's, and so on.
         seeds: E seeds; episode i of every policy is what the environment plays from seed i.
     """
     count, n = len(seeds), env.num_envs // len(policies)
@@ -44,9 +43,10 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
     returns, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
     # Native landers without an episode left stand still. Other environments have to play on.
     rests = hasattr(env, "step_some")
-    playing, actions = np.ones(env.num_envs, bool), np.zeros(env.num_envs, np.int64)
-    rows_of = [np.arange(k * n, (k + 1) * n) for k in range(len(policies))]  # of each policy, where it plays
-    obs, _ = env.reset(seed=seeds[:n] * len(policies))
+    playing, actions = (episode < count) | (not rests), np.zeros(env.num_envs, np.int64)
+    # Of each policy, where it plays.
+    rows_of = [k * n + np.flatnonzero(playing[k * n : (k + 1) * n]) for k in range(len(policies))]
+    obs, _ = env.reset(seed=(seeds[:n] + seeds[:1] * (n - count)) * len(policies))
     while left:
         inputs = np.asarray(obs, np.float32)
         for policy, rows in zip(policies, rows_of, strict=True):

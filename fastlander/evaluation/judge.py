@@ -22,6 +22,8 @@ from fastlander.validation import InputError
 
 GATE_WINDOW = 50
 """Training episodes whose mean score opens the gate to greedy judging."""
+FIRST_PART = 5
+"""One in so many of a judgement's episodes is played before the others, where landings are asked for."""
 FINALISTS = 5
 """Candidates that are judged a second time."""
 
@@ -31,21 +33,32 @@ class Judge:
 
     `Config.solved_by` names the rule:
     "training" (the lecture): the mean of the last 100 training scores reaches `solved_score`.
-    "greedy": once the mean of the last 50 training scores passes a gate, the greedy policy plays fresh episodes. A mean
-    that reaches `solved_score` counts when it is confirmed on as many other episodes: stopping at the first pass would
-    favour lucky draws.
+    "greedy": once the mean of the last 50 training scores passes a gate, the greedy policy plays fresh episodes. It
+    passes if the mean reaches `solved_score`, and for the lander if a share of `required_landings` are landings. A pass
+    counts when it is confirmed on twice as many other episodes: stopping at the first one would favour lucky draws.
+    Where landings are asked for, a fifth of the episodes comes first, and with more than twice the failures that are
+    allowed among these the judgement ends.
     "never": the run goes on to the end of its budget. `select` then chooses among its candidates.
 
     Args:
         config: the settings.
         dqn: whose policy is judged.
         say: takes a line of text about each judgement.
+        parameters: of the policy that is judged, as `QNetwork.flat`: those of `dqn` or a moving average of them.
         processors: how many may be used; this changes no result. None is all that this process may use.
     """
 
-    def __init__(self, config: Config, dqn: DQN, say: Callable[[str], None], processors: int | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        dqn: DQN,
+        say: Callable[[str], None],
+        parameters: torch.Tensor,
+        processors: int | None = None,
+    ) -> None:
         self.config, self.dqn, self.say, self._processors = config, dqn, say, processors
         self.solved_score = solved_score(config)
+        self._parameters = parameters
         self._rng = np.random.default_rng(spawn_streams(config.seed).evaluation)
         self._env: VectorEnv | None = None
         self._judged_at = 0
@@ -79,19 +92,25 @@ class Judge:
     def judge(self, timesteps: int) -> bool:
         """Play fresh episodes with the greedy policy, and confirm a pass on others; whether it is solved.
 
-        The policy is kept if it is the best so far.
+        The policy is kept if it is the best so far: one that played more episodes before it failed, or as many with a
+        higher mean.
         """
         self._judged_at = timesteps
-        evaluation, confirmed = self._play("greedy policy", timesteps), False
-        if self.solved_score is not None and evaluation.mean >= self.solved_score:
-            others = self._play("the same on others", timesteps)
-            confirmed = others.mean >= self.solved_score
+        evaluation, confirmed = self._look(), False
+        self._say("greedy policy", evaluation, timesteps)
+        if len(evaluation.returns) == self.config.eval_episodes and self._passes(evaluation):
+            others = self._play(2 * self.config.eval_episodes)
+            self._say("the same on others", others, timesteps)
+            confirmed = self._passes(others)
             evaluation = pooled(evaluation, others)
+        best = self.best
         self._remember(
             timesteps,
             evaluation,
-            self.dqn.q_network.flat.clone(),
-            keep=confirmed or self.best is None or evaluation.mean > self.best.mean,
+            self._parameters.clone(),
+            keep=confirmed
+            or best is None
+            or (len(evaluation.returns), evaluation.mean) > (len(best.returns), best.mean),
         )
         return confirmed
 
@@ -101,18 +120,34 @@ class Judge:
         if keep:
             self.kept, self.best_parameters = len(self.judgements) - 1, parameters
 
-    def _play(self, what: str, timesteps: int) -> Evaluation:
-        seeds = draw_seeds(self._rng, self.config.eval_episodes)
+    def _look(self) -> Evaluation:
+        """Play `eval_episodes`, or a fifth of them where these leave little hope for the rest."""
+        episodes, share = self.config.eval_episodes, self.config.required_landings
+        first = episodes // FIRST_PART if share else 0
+        if not first:
+            return self._play(episodes)
+        look = self._play(first)
+        if look.landings.mean() < 1 - 2 * (1 - share):
+            return look
+        return pooled(look, self._play(episodes - first))
+
+    def _passes(self, evaluation: Evaluation) -> bool:
+        if self.solved_score is None or evaluation.mean < self.solved_score:
+            return False
+        return evaluation.landings.mean() >= self.config.required_landings
+
+    def _play(self, episodes: int) -> Evaluation:
+        seeds = draw_seeds(self._rng, episodes)
         if self._env is None:
             self._env = make_eval_env(self.config, self.config.eval_episodes, processors=self._processors)
-        evaluation = evaluate(self.dqn.greedy, self._env, seeds)
-        self._say(what, evaluation, timesteps)
-        return evaluation
+        own = self._parameters is self.dqn.q_network.flat
+        return evaluate(self.dqn.greedy if own else self.dqn.policy(self._parameters), self._env, seeds)
 
     def _say(self, what: str, evaluation: Evaluation, timesteps: int) -> None:
         low, high = evaluation.interval
+        landings = f", landings {evaluation.landings.mean():.1%}," if self.config.is_lander else ""
         self.say(
-            f"{what}: mean {evaluation.mean:.1f} (95% {low:.1f} to {high:.1f}) "
+            f"{what}: mean {evaluation.mean:.1f} (95% {low:.1f} to {high:.1f}){landings} "
             f"over {len(evaluation.returns)} fresh episodes after {timesteps:,} steps"
         )
 
@@ -132,7 +167,7 @@ class Judge:
         (evaluation,) = self._compete([candidates[best[chosen]]], 2 * episodes)
         self._remember(timesteps, evaluation, candidates[best[chosen]].parameters, keep=True)
         self._say(f"best of {len(candidates)} candidates", evaluation, timesteps)
-        return self.solved_score is not None and evaluation.mean >= self.solved_score
+        return self._passes(evaluation)
 
     def _compete(self, candidates: Sequence[Candidate], episodes: int) -> list[Evaluation]:
         """Play the same fresh episodes with each candidate."""

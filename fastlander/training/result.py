@@ -57,7 +57,10 @@ class Result:
         )
         line += f", {self.steps_per_second:,.0f} steps/s without the judging." if self.steps_per_second else "."
         if self.evaluation is not None:
-            line += f" Greedy mean {self.evaluation.mean:.1f} over {len(self.evaluation.returns)} fresh episodes."
+            line += f" Greedy mean {self.evaluation.mean:.1f}"
+            if self.config.is_lander:
+                line += f" and {self.evaluation.landings.mean():.1%} landings"
+            line += f" over {len(self.evaluation.returns)} fresh episodes."
         return f"{line}\nSaved in {self.output_dir}"
 
 

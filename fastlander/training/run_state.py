@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from fastlander.config import Config
+from fastlander.evaluation.average import Average
 from fastlander.evaluation.candidates import Candidates
 from fastlander.evaluation.judge import Judge
 from fastlander.evaluation.scores import Scores
@@ -58,14 +59,19 @@ class Run:
         self.display = progress_display(config)
         self.clock = Clock()
         self.candidates = Candidates(config, self.dqn.q_network.flat)
-        self.judge = Judge(config, self.dqn, self.display.say, processors)
+        self.average = Average(config, self.dqn.q_network.flat)
+        self.judge = Judge(config, self.dqn, self.display.say, self.average.parameters, processors)
         self.repeated_actions: RepeatedActions | None = None
         """What explores where `epsilon_zeta` is set; else `DQN.act` does."""
         if config.epsilon_zeta is not None:
             self.repeated_actions = RepeatedActions(
                 env.num_envs, num_actions, config.epsilon_zeta, streams.exploration.spawn(1)[0]
             )
-        self._parts = PARTS if self.repeated_actions is None else (*PARTS, "repeated_actions")
+        self._parts = (
+            *PARTS,
+            *(["repeated_actions"] if self.repeated_actions is not None else []),
+            *(["average"] if config.judged_average else []),
+        )
         self.timesteps = 0
         self.epsilon = config.epsilon_start
         self.solved: bool | None = None
@@ -99,7 +105,8 @@ class Run:
         return crossings(before, len(self.scores), self.config.log_episodes) > 0
 
     def follow_schedules(self) -> None:
-        """Do what depends on the steps made: candidates are kept, and epsilon falls."""
+        """Do what depends on the steps made: averages are taken, and epsilon falls."""
+        self.average.look(self.timesteps - self.env.num_envs, self.timesteps)
         self.candidates.look(self.timesteps - self.env.num_envs, self.timesteps)
         self.epsilon = epsilon_at(self.config, self.timesteps, len(self.scores))
 
