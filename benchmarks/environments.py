@@ -24,13 +24,13 @@ import numpy as np
 import torch
 
 from fastlander import Config
-from fastlander.config import ENV_DEFAULTS
 from fastlander.environments import make_training_env, make_vec_env
 from fastlander.evaluation.episodes import evaluate, make_eval_env
 from fastlander.evaluation.judge import Judge
 from fastlander.evaluation.scores import Scores
 from fastlander.experience.collector import Finished
 from fastlander.learner.exploration import RepeatedActions
+from fastlander.presets import ENV_DEFAULTS
 from fastlander.streams import draw_seeds
 from fastlander.training.run_state import Run
 from fastlander.training.trainer import judge_if_due, steps

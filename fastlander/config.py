@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
+from fastlander.presets import ENV_DEFAULTS, PRESETS
 from fastlander.validation import Count, InputError, Natural, Range, Seed, StepLimit, check, check_path, quoted, shown
 
 LANDER_ID = "LunarLander-v3"
@@ -104,7 +105,7 @@ class Config:
     """Transitions in the replay buffer before the first update."""
     batch_size: Count = 64
     """Transitions sampled for one update."""
-    train_freq: Count = 32
+    train_freq: Count = 16
     """Timesteps per update."""
     learning_rate: Positive = 3e-3
     """Adam's step size."""
@@ -118,11 +119,11 @@ class Config:
     """Largest L2 norm of the gradients, which are scaled down to it. None never clips."""
     double_dqn: bool = True
     """The online network picks the next action and the target network values it (van Hasselt et al. 2016)."""
-    n_step: Count = 5
+    n_step: Count = 3
     """Rewards summed before bootstrapping."""
-    gamma: Fraction = 0.995
+    gamma: Fraction = 0.997
     """Discount per step."""
-    tau: Annotated[float, Range(low=0, low_open=True, high=1)] = 0.02
+    tau: Annotated[float, Range(low=0, low_open=True, high=1)] = 0.03
     """Share of the online network mixed into the target network at each target update. 1 copies it."""
     target_update_freq: Count = 1
     """Updates between two target updates. With 1 here and tau 1 there is no separate target network."""
@@ -137,7 +138,7 @@ class Config:
     """linear: to epsilon_end over epsilon_timesteps. per-episode: by the factor epsilon_decay after each episode."""
     epsilon_start: Fraction = 1.0
     """Share of random actions at the start."""
-    epsilon_end: Fraction = 0.03
+    epsilon_end: Fraction = 0.05
     """Lowest share of random actions."""
     epsilon_timesteps: Count = 10_000
     """Timesteps that the linear schedule takes."""
@@ -286,76 +287,6 @@ class Config:
         if not isinstance(record, dict):
             raise InputError(f"settings must be a JSON object, got {type(record).__name__}")
         return cls(**{**ADDED_LATER, **known_settings(record)})
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    # The best lander of two million steps. Squared error on small rewards notices rare crashes. Huber loss does not.
-    "best": {
-        "total_timesteps": 2_000_000,
-        "solved_by": "never",
-        "judged_average": 0,
-        "eval_episodes": 250,
-        "candidates": 8,
-        "log_episodes": 100,
-        "buffer_size": 150_000,
-        "batch_size": 128,
-        "learning_rate": 2e-3,
-        "learning_rate_end": 1e-5,
-        "adam_betas": (0.9, 0.999),
-        "loss": "mse",
-        "double_dqn": False,
-        "n_step": 8,
-        "tau": 0.005,
-        "reward_scale": 0.02,
-    },
-    # The lecture: one update per step once 5,000 transitions are stored, no target network, mean squared error.
-    "lecture": {
-        "buffer_size": 5_000,
-        "learning_starts": 5_000,
-        "batch_size": 64,
-        "train_freq": 1,
-        "learning_rate": 1e-4,
-        "adam_betas": (0.9, 0.999),
-        "loss": "mse",
-        "max_grad_norm": None,
-        "double_dqn": False,
-        "n_step": 1,
-        "gamma": 0.99,
-        "tau": 1.0,
-        "target_update_freq": 1,
-        "reward_scale": 1.0,
-        "mirror_augmentation": False,
-        "epsilon_schedule": "per-episode",
-        "epsilon_end": 0.0,
-        "per_env_epsilon": False,
-        "max_episodes": 2_000,
-        "solved_by": "training",
-        "judged_average": 0,
-    },
-}
-"""The settings of each preset that differ from the defaults of `Config`, which are LunarLander's."""
-
-ENV_DEFAULTS: dict[str, dict[str, Any]] = {
-    "CartPole-v1": {"total_timesteps": 300_000, "train_freq": 8, "judged_average": 0},
-    "Acrobot-v1": {"total_timesteps": 300_000, "train_freq": 8, "judged_average": 0},
-    # Every step costs 1 until the hill is climbed or 200 steps are over. Single random actions never climb it, repeated
-    # ones do now and then. So epsilon falls late, and until then training scores say little: the gate is low.
-    "MountainCar-v0": {
-        "judged_average": 0,
-        "eval_gate": -190.0,
-        "eval_interval": 10_000,
-        "hidden_sizes": (64, 64),
-        "buffer_size": 100_000,
-        "train_freq": 8,
-        "gamma": 0.99,
-        "epsilon_end": 0.05,
-        "epsilon_timesteps": 300_000,
-        "per_env_epsilon": False,
-        "epsilon_zeta": 2.0,
-    },
-}
-"""By environment: the settings of its own default preset that differ from the defaults of `Config`."""
 
 
 def is_lander(env_id: str) -> bool:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from fastlander.arguments import Imports, parse
-from fastlander.config import PRESETS, Config, Positive, setting_types
+from fastlander.config import Config, Positive, setting_types
+from fastlander.presets import PRESETS
 from fastlander.terminal import FAILED, exit_status, print_lines
 from fastlander.train import SETTINGS_HELP, base_settings
 from fastlander.training.worker import EngineName

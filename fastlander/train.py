@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from fastlander.arguments import Imports, parse
-from fastlander.config import LANDER_ID, PRESETS, Config, env_defaults, setting_types
+from fastlander.config import LANDER_ID, Config, env_defaults, setting_types
+from fastlander.presets import PRESETS
 from fastlander.terminal import FAILED, end_process, exit_status, print_lines
 from fastlander.training.worker import EngineName
 from fastlander.validation import Count, InputError, check, check_path

@@ -21,16 +21,17 @@ from fastlander.viewing.compare_page import curves, running_mean
 HOSTILE = "<script>alert(1)"
 
 
-def make_run(path, seed=0, mean=210.0, steps=20_000, spread=30.0, episodes=150, **settings):
-    """The files of a run that has ended, as far as a comparison reads them."""
+def make_run(path, seed=0, mean=210.0, steps=20_000, spread=30.0, episodes=150, crashed=(), **settings):
+    """The files of a run that has ended, as far as a comparison reads them. Of its 20 judged flights some crashed."""
     path.mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    config = Config(seed=seed, progress=False, **settings)
+    config = Config(**{"seed": seed, "progress": False, "eval_episodes": 10, **settings})
     (path / "config.json").write_text(config.to_json())
     (path / "model.safetensors").write_bytes(b"no model")  # is never loaded
     returns = rng.normal(mean, spread, 20)
     returns += mean - returns.mean()
-    rows = [(0, steps, 1, i, one, 90, 100.0, 1) for i, one in enumerate(returns.tolist())]
+    last = [-100.0 if i in crashed else 100.0 for i in range(20)]
+    rows = [(0, steps, 1, i, one, 90, last[i], 1) for i, one in enumerate(returns.tolist())]
     (path / "evaluations.csv").write_bytes(table(EVALUATION_COLUMNS, rows))
     ends = np.linspace(steps / (episodes or 1), steps, episodes).round().astype(int)
     scores = np.linspace(-200, mean, episodes).tolist()
@@ -49,7 +50,7 @@ def make_seeds(path, means, asked=None, unsolved=(), episodes=150, **settings):
         for seed, mean in enumerate(means)
     ]
     (path / "seeds.csv").write_bytes(table(SeedRow._fields, rows))
-    own = json.loads(Config(progress=False, **settings).to_json())
+    own = json.loads(Config(progress=False, eval_episodes=10, **settings).to_json())
     (path / "seeds.json").write_text(json.dumps({"seeds": asked or len(means), "compact": True, "config": own}))
 
 
@@ -260,6 +261,28 @@ def test_nothing_of_a_directory_is_imported(in_tmp, monkeypatch):
     write_comparison(["own"])
     assert "steps until solved" not in (in_tmp / "comparison.html").read_text().split("<script")[0]
     summary(compare(["own"]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "crashed", "solved"),
+    [
+        ({}, (), 1),
+        ({}, (0,), 0),
+        ({}, (19,), 0),  # one of those that were to confirm it
+        ({"solved_landings": 0.9}, (0, 19), 1),
+        ({"solved_landings": 0.9}, (0, 1), 0),
+        ({"solved_landings": 0.0}, range(20), 1),
+        ({"solved_landings": 0.0, "mean": 199.0}, (), 0),
+        ({"eval_episodes": 20}, (), 0),  # nothing confirmed it
+        ({"eval_episodes": 20, "candidates": 8}, (), 1),  # what is chosen is judged once
+        ({"eval_episodes": 20, "candidates": 8}, (7,), 0),
+        ({"solved_by": "training"}, (), 0),  # the last 100 training scores are low
+        ({"solved_by": "training", "mean": 900.0}, range(20), 1),
+    ],
+)
+def test_whether_a_single_run_was_solved(in_tmp, settings, crashed, solved):
+    make_run(in_tmp / "own", spread=0.0, crashed=crashed, **settings)
+    assert compare(["own"]).figures[0].solved == solved
 
 
 def test_directories_of_one_name_are_told_apart_and_names_may_have_any_letter(several):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fastlander import Config
-from fastlander.config import ENV_DEFAULTS, LANDER_IDS, is_lander
+from fastlander.config import LANDER_IDS, is_lander
+from fastlander.presets import ENV_DEFAULTS
 
 
 @pytest.mark.parametrize(
@@ -81,13 +82,35 @@ def test_some_settings_have_no_effect_on_the_result():
     # What earlier versions had not is left out where it is not set, so that equal runs leave equal files.
     without = {"output_dir", "progress", "tensorboard", "checkpoint_interval", "epsilon_zeta", "env_kwargs"}
     assert names - settings.keys() == without
+    lecture = Config.preset("lecture").result_settings()
+    assert names - lecture.keys() == without | {"solved_landings", "judged_average"}
     assert Config(epsilon_zeta=2).result_settings()["epsilon_zeta"] == 2.0
     assert settings["hidden_sizes"] == [8]
     # The lander's own limit of training episodes is spelled out, as earlier versions have it in their files.
     assert settings["max_episode_steps"] == 500
-    expected = Config(num_envs=4, hidden_sizes=(8,), seed=3, max_episode_steps=500)
+    expected = Config(num_envs=4, hidden_sizes=(8,), seed=3, max_episode_steps=500, solved_landings=0.97)
     assert Config.from_json(json.dumps(settings)) == expected
     assert Config(env_id="MountainCar-v0").result_settings()["max_episode_steps"] is None
+
+
+def test_a_record_of_an_earlier_version_keeps_that_version_s_rules():
+    record = json.loads(Config(num_envs=4).to_json())
+    for name in ("solved_landings", "judged_average", "env_kwargs", "epsilon_zeta"):
+        del record[name]
+    config = Config.from_json(json.dumps(record))
+    assert config == Config(num_envs=4, solved_landings=0.0, judged_average=0)
+    assert config.required_landings == 0
+
+
+def test_landings_are_asked_for_where_something_lands():
+    assert Config().required_landings == Config(env_id="fastlander/LunarLander-v3").required_landings == 0.97
+    assert Config(solved_landings=0.5).required_landings == 0.5
+    assert Config(env_id="CartPole-v1").required_landings == Config(solved_by="training").required_landings == 0
+    assert Config(env_id="CartPole-v1", solved_landings=0).required_landings == 0
+    with pytest.raises(ValueError, match=r"solved_landings must be 0 or None for env_id 'CartPole-v1', got 0.5"):
+        Config(env_id="CartPole-v1", solved_landings=0.5)
+    with pytest.raises(ValueError, match="solved_landings must be"):
+        Config(solved_landings=1.5)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +176,8 @@ def test_the_lander_and_unknown_environments_keep_the_lander_s_defaults():
         assert Config.preset("best", env_id=env_id).n_step == 8
     # A Config, and so the record of a run, is what it says: no other environment's defaults come in.
     assert Config(env_id="MountainCar-v0").epsilon_zeta is None
-    assert Config.from_json('{"env_id": "MountainCar-v0"}') == Config(env_id="MountainCar-v0")
+    earlier = Config(env_id="MountainCar-v0", judged_average=0, solved_landings=0.0)
+    assert Config.from_json('{"env_id": "MountainCar-v0"}') == earlier
     with pytest.raises(ValueError, match="env_id must be"):
         Config.preset(env_id=["CartPole-v1"])
 

@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(fastlander.__file__).parent
 # Reading order: folders, and the files in each. A module may import those above it and none below. Files at the top
 # stand where what they import allows: settings and checks first, the commands last.
 ORDER = [
-    ("", "version validation memory terminal startup config streams states arguments"),
+    ("", "version validation memory terminal startup presets config streams states arguments"),
     (
         "kernels",
         "notices shipped processor arrays part_compiler compile_lock kernel_cache jit compile_ahead xoshiro lanes "
@@ -35,7 +35,7 @@ ORDER = [
     ("learner", "interface q_network adam flat_adam equations mirror exploration schedules torch_learner"),
     ("learner.fused", "matmul plan passes choose policy update learner lecture_update agent_learner"),
     ("learner", "dqn agent"),
-    ("evaluation", "evaluation statistics scores episodes candidates judge"),
+    ("evaluation", "evaluation statistics scores episodes average candidates judge"),
     (
         "storage",
         "reading files settings_file hub card tables checkpoint model_file model saved_run run_directory "

@@ -54,6 +54,19 @@ class Evaluation:
         """bool[E]: cut by the time limit."""
         return ~self.terminated
 
+    def passes(self, score: float | None, landings: float) -> bool:
+        """Whether these episodes, at least one, have a mean return of `score` and this share of landings.
+
+        No score is never reached.
+        """
+        if score is None or not len(self.returns) or self.mean < score:
+            return False
+        return bool(self.landings.mean() >= landings)
+
+    def part(self, start: int, stop: int | None = None) -> "Evaluation":
+        """The episodes from `start` to before `stop`."""
+        return Evaluation(**{name: values[start:stop] for name, values in vars(self).items()})
+
 
 class Judgement(NamedTuple):
     """The evaluation of a greedy policy at some moment of a run."""

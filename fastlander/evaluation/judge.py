@@ -132,9 +132,7 @@ class Judge:
         return pooled(look, self._play(episodes - first))
 
     def _passes(self, evaluation: Evaluation) -> bool:
-        if self.solved_score is None or evaluation.mean < self.solved_score:
-            return False
-        return evaluation.landings.mean() >= self.config.required_landings
+        return evaluation.passes(self.solved_score, self.config.required_landings)
 
     def _play(self, episodes: int) -> Evaluation:
         seeds = draw_seeds(self._rng, episodes)

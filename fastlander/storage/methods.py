@@ -10,6 +10,7 @@ import numpy as np
 
 from fastlander.config import Config
 from fastlander.environments import OWN_MODULE, solved_score
+from fastlander.evaluation.evaluation import Evaluation
 from fastlander.evaluation.scores import WINDOW
 from fastlander.storage.files import CONFIG_FILE, EPISODES_FILE, EVALUATIONS_FILE, METRICS_FILE, reason
 from fastlander.storage.model_file import difference
@@ -109,8 +110,7 @@ def _read_seeds(path: Path) -> tuple[list[EndedRun], int]:
 def _read_run(path: Path) -> EndedRun:
     """A run that has ended.
 
-    Whether it was solved is not in its files. It counts as solved if the greedy mean of the policy that was kept
-    reaches the score that counts, or, where training scores decide, if the last 100 of these do.
+    Whether it was solved is not in its files; `_was_solved` derives it.
     """
     file = path / CONFIG_FILE
     try:
@@ -123,24 +123,35 @@ def _read_run(path: Path) -> EndedRun:
             "its policy was never judged"
         )
     judgements, kept = read_judgements(path / EVALUATIONS_FILE)
-    returns = judgements[kept].evaluation.returns
+    evaluation = judgements[kept].evaluation
     episodes = read_finite_table(path / EPISODES_FILE, ("timesteps", "score"))
     metrics = read_finite_table(path / METRICS_FILE, ("timesteps", "seconds"))
     if not len(metrics["timesteps"]):
         raise InputError(f"{path / METRICS_FILE} must have a row, got none")
-    threshold, scores = known_score(config), episodes["score"]
-    solved = threshold is not None and bool(returns.mean() >= threshold)
-    if threshold is not None and config.solved_by == "training" and not config.candidates:
-        solved = len(scores) >= WINDOW and bool(scores[-WINDOW:].mean() >= threshold)
     return EndedRun(
         config=config,
-        solved=solved,
+        solved=_was_solved(config, evaluation, episodes["score"]),
         timesteps=int(metrics["timesteps"][-1]),
         seconds=float(metrics["seconds"][-1]),
         ends=np.maximum.accumulate(episodes["timesteps"]),
-        scores=scores,
-        returns=returns,
+        scores=episodes["score"],
+        returns=evaluation.returns,
     )
+
+
+def _was_solved(config: Config, evaluation: Evaluation, scores: np.ndarray) -> bool:
+    """Whether a run that ended with these episodes of the policy it kept, and these training scores, was solved.
+
+    As `Judge` says it: the last 100 training scores, or the chosen candidate's episodes, or the first `eval_episodes`
+    of the policy and those that confirmed it.
+    """
+    score = known_score(config)
+    if config.solved_by == "training" and not config.candidates:
+        return score is not None and len(scores) >= WINDOW and bool(scores[-WINDOW:].mean() >= score)
+    if config.candidates:
+        return evaluation.passes(score, config.required_landings)
+    first, others = evaluation.part(0, config.eval_episodes), evaluation.part(config.eval_episodes)
+    return all(part.passes(score, config.required_landings) for part in (first, others))
 
 
 def check_same_environment(methods: Sequence[Method]) -> None:

@@ -1,4 +1,4 @@
-"""The judge by hand: every episode of a policy has the return that a test gives it."""
+"""The judge by hand: every episode of a policy has the return and the outcome that a test gives it."""
 
 from types import SimpleNamespace
 
@@ -35,18 +35,22 @@ def scores_of(*values):
 
 @pytest.fixture
 def judged(monkeypatch):
-    """Makes a judge whose rounds have these means; its `seeds` are those of each round."""
+    """Makes a judge whose rounds have these means, or (mean, failures); its `seeds` are those of each round."""
 
     def make(*means, **settings):
         rounds, seeds_of_rounds = iter(means), []
 
         def faked(policy, env, seeds):
             seeds_of_rounds.append(seeds)
-            returns, ones = np.full(len(seeds), float(next(rounds))), np.ones(len(seeds), np.int64)
-            return Evaluation(returns, ones, returns, ones > 0, np.array(seeds))
+            mean, failures = np.broadcast_to(next(rounds), 2) * np.array([1, isinstance(means[0], tuple)])
+            returns, ones = np.full(len(seeds), float(mean)), np.ones(len(seeds), np.int64)
+            last_rewards = np.where(np.arange(len(seeds)) < failures, -100.0, 100.0)
+            return Evaluation(returns, ones, last_rewards, ones > 0, np.array(seeds))
 
         monkeypatch.setattr("fastlander.evaluation.judge.evaluate", faked)
-        judge = Judge(Config(eval_episodes=6, **settings), FakeDQN(), lambda line: None)
+        settings = {"eval_episodes": 6, "solved_landings": 0.0} | settings
+        dqn = FakeDQN()
+        judge = Judge(Config(**settings), dqn, lambda line: None, dqn.q_network.flat)
         judge.seeds = seeds_of_rounds
         return judge
 
@@ -57,10 +61,55 @@ def test_a_pass_counts_when_it_is_confirmed_on_other_episodes(judged):
     judge = judged(300, 100, 300, 250)
     assert not judge.judge(1_000)
     assert judge.judge(2_000)
-    assert judge.best.mean == 275
+    assert judge.best.mean == (6 * 300 + 12 * 250) / 18
     assert [timesteps for timesteps, _ in judge.judgements] == [1_000, 2_000]
-    assert [len(evaluation.returns) for _, evaluation in judge.judgements] == [12, 12]
-    assert len({seed for seeds in judge.seeds for seed in seeds}) == 24
+    assert [len(evaluation.returns) for _, evaluation in judge.judgements] == [18, 18]
+    assert len({seed for seeds in judge.seeds for seed in seeds}) == 36
+
+
+@pytest.mark.parametrize(
+    ("rounds", "episodes", "solved"),
+    [
+        ([(250, 1), (250, 2), (250, 6)], 300, True),  # 3 of 100 failed, then 6 of 200
+        ([(250, 0), (250, 3), (250, 7)], 300, False),  # 7 of 200 are too many
+        ([(250, 0), (250, 4)], 100, False),  # 4 of 100 are too many
+        ([(250, 2)], 20, False),  # 2 of the first 20: more than twice the failures that are allowed
+        ([(100, 1), (100, 0)], 100, False),  # all land, but the mean is too low
+        ([(250, 0), (250, 0), (199, 0)], 300, False),
+    ],
+)
+def test_a_share_of_landings_is_asked_for_beside_the_mean(judged, rounds, episodes, solved):
+    judge = judged(*rounds, eval_episodes=100, solved_landings=None)
+    assert judge.judge(1_000) == solved
+    assert [len(seeds) for seeds in judge.seeds] == [20, 80, 200][: len(rounds)]
+    assert len({seed for seeds in judge.seeds for seed in seeds}) == episodes == len(judge.best.returns)
+
+
+def test_other_shares_of_landings(judged):
+    assert judged((250, 4), (250, 6), (250, 20), eval_episodes=100, solved_landings=0.9).judge(1)
+    assert not judged((250, 4), (250, 7), eval_episodes=100, solved_landings=0.9).judge(1)
+    assert not judged((250, 1), eval_episodes=100, solved_landings=1.0).judge(1)
+    assert judged((250, 100), (250, 200), eval_episodes=100, solved_landings=0.0).judge(1)
+    assert judged((250, 0), (250, 0), eval_episodes=4, solved_landings=None).judge(1)  # too few for a first part
+
+
+def test_what_is_judged_is_the_average_of_the_weights(judged, monkeypatch):
+    judge = judged(50, 50)
+    judge._parameters = torch.full((3,), 7.0)
+    seen = []
+    monkeypatch.setattr(judge.dqn, "policy", seen.append)
+    judge.judge(1_000)
+    assert [flat.tolist() for flat in seen] == [[7.0] * 3]
+    assert judge.best_parameters.tolist() == [7.0] * 3
+
+
+def test_a_policy_that_came_further_is_kept_before_one_with_a_higher_mean(judged):
+    rounds = [(270, 3), (220, 0), (220, 9), (280, 2), (240, 1), (240, 4)]
+    judge = judged(*rounds, eval_episodes=100, solved_landings=None)
+    for k in range(4):
+        assert not judge.judge(k)
+    assert [len(evaluation.returns) for _, evaluation in judge.judgements] == [20, 100, 20, 100]
+    assert judge.kept == 3
 
 
 def test_no_episode_is_judged_twice_and_another_seed_has_others(judged):
@@ -134,19 +183,20 @@ def test_a_state_goes_on_and_another_one_is_refused(judged):
 
 
 def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
-    rounds = []
+    rounds, crashes = [], 0
 
     def faked(policies, env, seeds):
         rounds.append((policies, seeds))
         # In the first round everybody gets the same: the order stands by what comes later.
         means = policies if len(rounds) > 1 else [200 + 0.01 * p for p in policies]
         ones = np.ones(len(seeds), int)
-        return [Evaluation(np.full(len(seeds), m), ones, ones, ones, np.array(seeds)) for m in means]
+        last = np.where(np.arange(len(seeds)) < crashes, -100, 100)
+        return [Evaluation(np.full(len(seeds), m), ones, last, ones > 0, np.array(seeds)) for m in means]
 
     monkeypatch.setattr("fastlander.evaluation.judge.evaluate_all", faked)
     monkeypatch.setattr("fastlander.evaluation.judge.pooled", lambda *both: both[-1])
     said = []
-    judge = Judge(Config(eval_episodes=6), FakeDQN(), said.append)
+    judge = Judge(Config(eval_episodes=6), FakeDQN(), said.append, torch.zeros(3))
     values = (210, 205, 290, 230, 120, 250, 240, 100)
     candidates = [Candidate(100 * k, torch.tensor([float(v)])) for k, v in enumerate(values)]
     assert judge.select(candidates, 1_000)
@@ -159,7 +209,10 @@ def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
     assert len({*a, *b, *c}) == 30
     assert judge.best_parameters is candidates[2].parameters
     assert judge.best.mean == judge.take_last_mean() == 290
-    assert said == ["best of 8 candidates: mean 290.0 (95% 290.0 to 290.0) over 12 fresh episodes after 1,000 steps"]
+    line = "mean 290.0 (95% 290.0 to 290.0), landings 100.0%, over 12 fresh episodes after 1,000 steps"
+    assert said == [f"best of 8 candidates: {line}"]
     assert [timesteps for timesteps, _ in judge.judgements] == [*range(0, 800, 100), 1_000]
     assert judge.kept == 8
     assert not judge.select([Candidate(1_000, torch.tensor([199.0]))], 1_000)
+    crashes = 1  # of 12
+    assert not judge.select([Candidate(1_000, torch.tensor([290.0]))], 1_000)

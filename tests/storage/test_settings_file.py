@@ -4,7 +4,7 @@ import json
 import pytest
 
 from fastlander import Config, train
-from fastlander.config import PRESETS
+from fastlander.presets import PRESETS
 from fastlander.storage.settings_file import read_settings, write_settings
 from fastlander.train import read_arguments
 

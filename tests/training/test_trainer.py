@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import fastlander.training.trainer
 from fastlander import Config, Trainer
-from fastlander.config import ENV_DEFAULTS
+from fastlander.presets import ENV_DEFAULTS
 from fastlander.training.trainer import Diverged
 from tests.twins import lecture_network
 

@@ -1,0 +1,142 @@
+"""Whether solved is solved: fresh episodes that no run has seen, with the policy of every seed of a directory.
+
+python -m fastlander.train --seeds 200 --output-dir DIR
+python -m benchmarks.hidden DIR [DIR ...] [--episodes 1000] [--first COUNT] [--csv FILE]
+
+Prints a row for each directory, and its worst seeds. The file has a row for each seed (with one DIR only).
+"""
+
+import argparse
+import csv
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+STREAM = 20261126
+"""Beside the seed of a run, what its hidden episodes are drawn from: another stream than any of the run."""
+WORST = 5
+"""Seeds of a directory that are shown."""
+
+
+class HiddenRow(NamedTuple):
+    """A seed that has ended, and its policy on hidden episodes."""
+
+    seed: int
+    solved: bool
+    timesteps: int
+    updates: int
+    seconds: float  # wall clock of training and judging, beside the other workers
+    mean: float
+    std: float
+    worst: float  # return
+    below_200: float  # share of episodes, as the next three
+    landings: float
+    crashes: float
+    timeouts: float
+
+
+def play(directory, episodes):
+    """The `Evaluation` of a run's policy on hidden episodes, in one thread."""
+    from fastlander.evaluation.episodes import evaluate, make_eval_env
+    from fastlander.learner.fused.policy import FusedPolicy
+    from fastlander.storage.model_file import load_model
+
+    q_network, config = load_model(directory)
+    seeds = np.random.default_rng([config.seed, STREAM]).integers(2**31, size=episodes).tolist()
+    env = make_eval_env(config, episodes, processors=1)
+    try:
+        return evaluate(FusedPolicy.of(q_network).greedy, env, seeds)
+    finally:
+        env.close()
+
+
+def measure(directory, row, episodes):
+    """The `HiddenRow` of one seed."""
+    played = play(directory, episodes)
+    shares = [values.mean() for values in (played.returns < 200, played.landings, played.crashes, played.timeouts)]
+    returns = [played.mean, played.std, played.returns.min()]
+    return HiddenRow(*row[:5], *(round(float(number), 4) for number in (*returns, *shares)))
+
+
+def measure_all(path, episodes, first):
+    """The rows of a directory of seeds, or of its `first` seeds, by worker processes."""
+    from fastlander.storage.seeds_directory import SeedsDirectory
+
+    directory = SeedsDirectory.read(path)
+    rows = [row for _, row in sorted(directory.rows.items())][:first]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=context) as pool:
+        tasks = [pool.submit(measure, directory.run(row.seed), row, episodes) for row in rows]
+        return [task.result() for task in tasks]
+
+
+def summary(name, rows):
+    """A row of a Markdown table, and lines of the worst seeds."""
+    from fastlander.evaluation.statistics import interquartile_mean
+
+    column = {name: np.array([getattr(row, name) for row in rows], float) for name in HiddenRow._fields}
+    steps, (means, landings) = column["timesteps"], (column["mean"], column["landings"])
+    low, high = interquartile_mean(np.where(column["solved"], steps, np.inf))[1:]
+    cells = [
+        name,
+        len(rows),
+        sum(row.solved for row in rows),
+        f"{np.median(steps):,.0f} ({low:,.0f} to {high:,.0f})",
+        f"{np.median(column['seconds']):.2f}",
+        f"{np.median(means):.1f}",
+        f"{means.min():.1f}",
+        np.count_nonzero(means < 200),
+        f"{np.median(landings):.1%}",
+        f"{landings.min():.1%}",
+        np.count_nonzero(landings < 0.9),
+    ]
+    line = f"| {' | '.join(map(str, cells))} |"
+    worst = sorted(rows, key=lambda row: row.mean)[:WORST]
+    worst += [row for row in sorted(rows, key=lambda row: row.landings)[:WORST] if row not in worst]
+    shown = [
+        f"  seed {row.seed}: {row.timesteps:,} steps, mean {row.mean:.1f}, landings {row.landings:.1%}, "
+        f"crashes {row.crashes:.1%}, time-outs {row.timeouts:.1%}, worst {row.worst:.0f}"
+        for row in worst
+    ]
+    return line, shown
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("directories", nargs="+", metavar="DIR", help="seeds directories")
+    parser.add_argument("--episodes", type=int, default=1_000)
+    parser.add_argument("--first", type=int, default=None, help="only so many seeds of each directory")
+    parser.add_argument("--csv", default=None, help="a row for each seed, of one directory")
+    arguments = parser.parse_args()
+    if arguments.csv and len(arguments.directories) > 1:
+        parser.error("--csv takes one directory")
+    for name in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
+        os.environ[f"{name}_NUM_THREADS"] = "1"  # of the workers
+    print(
+        f"{arguments.episodes:,} hidden episodes of each seed\n\n"
+        "| | seeds | solved | steps: median (95% of the IQM) | s | mean: median | worst | below 200 "
+        "| landings: median | worst | below 90% |\n|---|---|---|---|---|---|---|---|---|---|---|"
+    )
+    notes = []
+    for path in arguments.directories:
+        rows = measure_all(Path(path), arguments.episodes, arguments.first)
+        line, worst = summary(Path(path).name, rows)
+        print(line, flush=True)
+        notes += [f"\n{Path(path).name}, the worst by mean and by landings:", *worst]
+        if arguments.csv:
+            with open(arguments.csv, "w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(HiddenRow._fields)
+                writer.writerows(rows)
+    print(*notes, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
