@@ -21,11 +21,7 @@ CHANGES = {
     "no mirror augmentation": {"mirror_augmentation": False},
     "no double DQN": {"double_dqn": False},
     "double DQN": {"double_dqn": True},
-    "1-step returns": {"n_step": 1},
-    "3-step returns": {"n_step": 3},
-    "5-step returns": {"n_step": 5},
-    "8-step returns": {"n_step": 8},
-    "12-step returns": {"n_step": 12},
+    **{f"{n}-step returns": {"n_step": n} for n in range(1, 13)},
     "one epsilon for all": {"per_env_epsilon": False},
     "batch 64": {"batch_size": 64},
     "batch 128": {"batch_size": 128},
@@ -35,8 +31,21 @@ CHANGES = {
     "MSE, reward scale 0.05": {"loss": "mse", "reward_scale": 0.05},
     "MSE, reward scale 0.02": {"loss": "mse", "reward_scale": 0.02},
 }
+SWEPT = {"train_freq": 32, "n_step": 5, "gamma": 0.995, "tau": 0.02, "epsilon_end": 0.03}
+"""What the default preset had before a sweep found better values."""
 OF_PRESET = {
-    "default": {"learning rate to a tenth": {"learning_rate_end": 3e-4, "total_timesteps": 400_000}},
+    "default": {
+        "learning rate to a tenth": {"learning_rate_end": 3e-4, "total_timesteps": 400_000},
+        "the weights judged, not their average": {"judged_average": 0},
+        "an average of 16,384 steps": {"judged_average": 16_384},
+        "90% landings": {"solved_landings": 0.9},
+        "95% landings": {"solved_landings": 0.95},
+        "any landings": {"solved_landings": 0.0},
+        "any landings, a mean of 250": {"solved_landings": 0.0, "solved_score": 250},
+        "any landings, the weights judged": {"solved_landings": 0.0, "judged_average": 0},
+        "settings before the sweep": SWEPT,
+        "settings and rule before": {**SWEPT, "solved_landings": 0.0, "judged_average": 0},
+    },
     "best": {
         "constant learning rate": {"learning_rate_end": None},
         "no averages (the last parameters)": {"candidates": 0},

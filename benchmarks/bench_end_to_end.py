@@ -61,6 +61,7 @@ def test_trainer(measure, tmp_path, backend):
         config = Config(
             num_envs=16,
             backend=backend,
+            train_freq=32,
             total_timesteps=steps,
             solved_by="training",  # so that no judging is in the time
             progress=False,

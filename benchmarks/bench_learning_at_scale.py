@@ -28,7 +28,8 @@ def vector_steps(num_envs, transitions):
 
 @pytest.mark.parametrize("num_envs", SIZES)
 def test_trainer(measure, num_envs):
-    config = Config(num_envs=num_envs, batch_size=128, solved_by="never", progress=False, **BUFFER)
+    settings = {"batch_size": 128, "train_freq": 32, "solved_by": "never", "progress": False}
+    config = Config(num_envs=num_envs, **settings, **BUFFER)
     count = vector_steps(num_envs, 40_000)
     with contextlib.closing(make_vec_env(num_envs=num_envs, max_episode_steps=500)) as env, one_torch_thread():
         run = Run(config, env)

@@ -10,7 +10,7 @@ import tyro
 from fastlander.arguments import Imports, parse
 from fastlander.config import Config, Positive, setting_types
 from fastlander.presets import PRESETS
-from fastlander.terminal import FAILED, exit_status, print_lines
+from fastlander.terminal import FAILED, end_process, exit_status, print_lines
 from fastlander.train import SETTINGS_HELP, base_settings
 from fastlander.training.worker import EngineName
 from fastlander.validation import Count, InputError, check
@@ -133,4 +133,4 @@ def _run(arguments: Arguments) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

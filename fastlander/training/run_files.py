@@ -77,10 +77,11 @@ def _settings_in(content: bytes) -> Any:
 
 
 def unpack(files: Mapping[str, bytes], directory: Path) -> None:
-    """Write the files into a directory, which they replace in one step. OSError if that fails.
+    """Write the files into a directory, which they replace in one step and which need not exist. OSError if that fails.
 
     They are on the disk then, also after a power cut.
     """
+    directory.parent.mkdir(parents=True, exist_ok=True)
     with replacing(directory) as temporary:
         temporary.mkdir()
         for name, content in files.items():

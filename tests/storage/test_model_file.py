@@ -57,7 +57,8 @@ def test_a_network_and_its_settings_come_back(tmp_path):
     back, settings = load_model(tmp_path)
     assert back.sizes == (8, 24, 9, 4)
     assert torch.equal(back.flat, network.flat)
-    assert settings == Config(hidden_sizes=(24, 9), seed=5, eval_gate=-3.5, max_episode_steps=500)
+    spelled = {"max_episode_steps": 500, "solved_landings": 0.97}
+    assert settings == Config(hidden_sizes=(24, 9), seed=5, eval_gate=-3.5, **spelled)
     metadata = metadata_of(tmp_path)
     assert json.loads(metadata["config"]) == config.result_settings()
     assert sorted(metadata) == ["config", "env_id", "fastlander_version", "sha256"]

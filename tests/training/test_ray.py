@@ -24,10 +24,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 QUICK = ["--num-envs", 4, "--total-timesteps", 2_000, "--eval-episodes", 4, "--learning-starts", 500, "--no-progress"]
 
 
-def command(*arguments, cwd=None, package=ROOT):
+def command(*arguments, cwd=None, package=ROOT, module="train"):
     path = os.pathsep.join([str(package), str(ROOT)])
     return subprocess.Popen(
-        [sys.executable, "-m", "fastlander.train", *map(str, arguments)],
+        [sys.executable, "-m", f"fastlander.{module}", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -61,6 +61,8 @@ def run(tmp_path_factory):
 def test_files_are_the_same_at_the_other_side(run, tmp_path):
     config, files = Config(**SHORT, output_dir=run, progress=False), pack(run)
     check_files(files, config, ended=True)
+    unpack(files, tmp_path / "not" / "there" / "copy")
+    assert pack(tmp_path / "not" / "there" / "copy") == files
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "old").touch()
     unpack(files, tmp_path / "copy")
@@ -312,3 +314,24 @@ def test_a_cluster_with_another_version_is_refused(two_nodes, tmp_path):
     assert "every node of the Ray cluster must have sources of fastlander with digest" in err
     assert err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_finds_there_what_it_finds_here(two_nodes, tmp_path):
+    pytest.importorskip("optuna")
+    search = ["--search", "learning_rate=log:1e-3..1e-2", "n_step=1..3", "--objective", "return", "--trials", 4,
+              "--batch", 2, "--rounds", 1, 2, "--judge-seeds", 2]  # fmt: skip
+    where = {"local": [], "ray": ["--engine", "ray", "--ray-address", two_nodes.address]}
+    found = {}
+    for name, engine in where.items():
+        directory = tmp_path / name
+        process = command(*search, *QUICK, "--output-dir", directory, *engine, module="sweep")
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert err.replace("waiting for a CPU of the Ray cluster\n", "") == ""
+        trials = (directory / "trials.csv").read_text().splitlines()
+        rows_of = sorted([cell for k, cell in enumerate(line.split(",")) if k != 5] for line in trials)
+        found[name] = rows_of, (directory / "best.toml").read_text()
+        assert trials[0].split(",")[5] == "seconds"
+        assert len(trials) == 1 + 4 + 2  # two batches of two trials, of which one goes on
+    assert found["ray"] == found["local"]

@@ -225,6 +225,53 @@ def test_two_widgets_on_a_notebook_s_page_play_apart(page, report, tmp_path):
         page.switch_to.default_content()
 
 
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """The page of a sweep of ten trials, and the sweep."""
+    pytest.importorskip("optuna")
+    from tests.sweeps.test_sweep import FakeEngine, module, plan
+
+    directory = tmp_path_factory.mktemp("sweeps") / "swept"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "open_engine", lambda *_: FakeEngine())
+        outcome = module.sweep(plan(directory), lambda line: None)
+    return (directory / "sweep.html").as_uri(), outcome
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_sweep_is_drawn_and_tells_each_trial(driver, swept, width, scheme):
+    uri, outcome = swept
+    show(driver, width, scheme)
+    driver.get_log("browser")
+    driver.get(uri)
+    assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert driver.execute_script("return document.documentElement.scrollWidth") == width
+    charts = find(driver, "figure > svg")
+    assert len(charts) == 1 + len(outcome.plan.space) == 4
+    completed = sum(trial.state == "COMPLETE" for trial in outcome.trials)
+    for chart in charts:
+        assert 240 <= chart.size["width"] <= width
+        assert len(chart.find_elements("css selector", "circle")) == len(outcome.trials)
+        assert len(chart.find_elements("css selector", "circle.greedy")) == completed
+        # Every trial is inside the axes, also one whose value is far off.
+        for dot in chart.find_elements("css selector", "circle"):
+            assert 56 <= float(dot.get_attribute("cx")) <= chart.size["width"] - 16
+            assert 12 <= float(dot.get_attribute("cy")) <= chart.size["height"] - 40
+    for k in (0, 3):
+        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", charts[k])
+        dot = charts[k].find_elements("css selector", "circle.greedy")[0]
+        webdriver.ActionChains(driver).move_to_element(dot).perform()
+        (tip,) = charts[k].find_elements("xpath", "../output")
+        assert tip.is_displayed()
+        assert "trial " in tip.text
+        assert "learning_rate " in tip.text
+        assert tip.location["x"] >= 0
+        assert tip.location["x"] + tip.size["width"] <= width
+    assert len(find(driver, "tr.changed")) >= 2  # a setting that changed, and the best trial
+    assert driver.get_log("browser") == []
+
+
 @pytest.mark.parametrize("width", [390, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_comparison_is_drawn_and_its_methods_can_be_hidden(driver, tmp_path, width, scheme):

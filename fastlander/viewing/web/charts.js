@@ -46,7 +46,9 @@ class Chart {
   }
 
   redraw() {
-    const width = Math.max(this.host.clientWidth, 240), height = Math.min(Math.max(width * 0.45, 220), 380);
+    const { paddingLeft, paddingRight } = getComputedStyle(this.host);
+    const inner = this.host.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+    const width = Math.max(inner, 240), height = Math.min(Math.max(width * 0.45, 220), 380);
     if (width === this.width) return;
     Object.assign(this, { width, height });
     this.svg.replaceChildren();
