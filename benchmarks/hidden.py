@@ -1,9 +1,10 @@
 """Whether solved is solved: fresh episodes that no run has seen, with the policy of every seed of a directory.
 
 python -m fastlander.train --seeds 200 --output-dir DIR
-python -m benchmarks.hidden DIR [DIR ...] [--episodes 1000] [--first COUNT] [--csv FILE]
+python -m benchmarks.hidden DIR [DIR ...] [--episodes 1000] [--first COUNT] [--csv FILE] [--plot FILE]
 
-Prints a row for each directory, and its worst seeds. The file has a row for each seed (with one DIR only).
+Prints a row for each directory, quantiles over its seeds, and its worst ones. The CSV file has a row for each seed
+(with one DIR only); in the place of a directory such a file is read, and nothing is played.
 """
 
 import argparse
@@ -21,6 +22,9 @@ STREAM = 20261126
 """Beside the seed of a run, what its hidden episodes are drawn from: another stream than any of the run."""
 WORST = 5
 """Seeds of a directory that are shown."""
+SHARES = ("below_200", "landings", "crashes", "timeouts")
+TITLES = {"timesteps": "timesteps of the run", "mean": "mean return, hidden", "landings": "landings, hidden"}
+QUANTILES = "| least | 5% | 25% | median | 75% | 95% | most |\n|---|---|---|---|---|---|---|---|"
 
 
 class HiddenRow(NamedTuple):
@@ -75,6 +79,51 @@ def measure_all(path, episodes, first):
         return [task.result() for task in tasks]
 
 
+def read_csv(path):
+    """The rows of a file that `--csv` made."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [
+            HiddenRow(
+                int(row["seed"]),
+                row["solved"] == "True",
+                int(row["timesteps"]),
+                int(row["updates"]),
+                *(float(row[name]) for name in HiddenRow._fields[4:]),
+            )
+            for row in csv.DictReader(file)
+        ]
+
+
+def quantiles(rows):
+    """Lines with the 5%, 25%, 50%, 75% and 95% quantiles over seeds, and the ends."""
+    lines = []
+    for name, form in (("timesteps", ",.0f"), ("mean", ".1f"), ("std", ".1f"), *((share, ".1%") for share in SHARES)):
+        values = np.quantile([getattr(row, name) for row in rows], (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1))
+        lines.append(f"| {name} | {' | '.join(f'{value:{form}}' for value in values)} |")
+    return lines
+
+
+def draw(named, path):
+    """Over the seeds of each directory: timesteps, mean return, landings."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
+    for ax, (name, title) in zip(axes, TITLES.items(), strict=True):
+        for label, rows in named.items():
+            values = np.sort([getattr(row, name) for row in rows])
+            ax.step(values, np.arange(1, len(values) + 1) / len(values), where="post", label=f"{label} ({len(rows)})")
+        ax.set(xlabel=title, ylim=(0, 1))
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("share of the seeds, at most")
+    axes[0].xaxis.set_major_formatter(lambda value, _: f"{value / 1000:.0f}k")
+    axes[2].xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes[0].legend(loc="lower right", fontsize="small")
+    figure.savefig(path, dpi=90)
+
+
 def summary(name, rows):
     """A row of a Markdown table, and lines of the worst seeds."""
     from fastlander.evaluation.statistics import interquartile_mean
@@ -113,6 +162,7 @@ def main():
     parser.add_argument("--episodes", type=int, default=1_000)
     parser.add_argument("--first", type=int, default=None, help="only so many seeds of each directory")
     parser.add_argument("--csv", default=None, help="a row for each seed, of one directory")
+    parser.add_argument("--plot", default=None, help="picture of the distributions over seeds")
     arguments = parser.parse_args()
     if arguments.csv and len(arguments.directories) > 1:
         parser.error("--csv takes one directory")
@@ -123,18 +173,24 @@ def main():
         "| | seeds | solved | steps: median (95% of the IQM) | s | mean: median | worst | below 200 "
         "| landings: median | worst | below 90% |\n|---|---|---|---|---|---|---|---|---|---|---|"
     )
-    notes = []
-    for path in arguments.directories:
-        rows = measure_all(Path(path), arguments.episodes, arguments.first)
-        line, worst = summary(Path(path).name, rows)
+    notes, named = [], {}
+    for path in map(Path, arguments.directories):
+        if path.is_file():
+            rows = read_csv(path)[: arguments.first]
+        else:
+            rows = measure_all(path, arguments.episodes, arguments.first)
+        named[path.stem] = rows
+        line, worst = summary(path.stem, rows)
         print(line, flush=True)
-        notes += [f"\n{Path(path).name}, the worst by mean and by landings:", *worst]
+        notes += [f"\n| {path.stem} {QUANTILES}", *quantiles(rows), "\nthe worst by mean and by landings:", *worst]
         if arguments.csv:
             with open(arguments.csv, "w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(HiddenRow._fields)
                 writer.writerows(rows)
     print(*notes, sep="\n")
+    if arguments.plot:
+        draw(named, arguments.plot)
     return 0
 
 

@@ -102,7 +102,7 @@ def test_a_setting_that_most_runs_have_not_is_listed(in_tmp):
     _, text = metadata_of(in_tmp / "windy" / "card")
     assert '| env_kwargs | `{"enable_wind": true}` (not the default) |' in text
     assert "| epsilon_zeta | `2.0` (not the default) |" in text
-    assert "| gamma | `0.995` |" in text
+    assert "| gamma | `0.997` |" in text
 
 
 def test_the_best_of_fifty_evaluations_is_counted_by_hand():

@@ -32,7 +32,12 @@ def test_onnxruntime_computes_what_torch_does(result, tmp_path):
             assert values == pytest.approx(result.agent.q_net(torch.from_numpy(obs)).numpy(), rel=1e-4, abs=1e-5)
     metadata = session.get_modelmeta().custom_metadata_map
     assert Config.from_json(metadata["config"]) == Config(
-        max_episode_steps=500, num_envs=4, total_timesteps=500, eval_episodes=2, hidden_sizes=(24, 9)
+        max_episode_steps=500,
+        solved_landings=0.97,
+        num_envs=4,
+        total_timesteps=500,
+        eval_episodes=2,
+        hidden_sizes=(24, 9),
     )
     assert (metadata["env_id"], metadata["fastlander_version"]) == ("LunarLander-v3", fastlander.__version__)
     assert [file.name for file in path.parent.iterdir()] == ["policy.onnx"]

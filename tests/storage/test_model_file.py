@@ -210,7 +210,8 @@ def test_the_model_of_another_run_is_refused_where_a_run_says_which_it_is(tmp_pa
         if beside is not None:
             (tmp_path / "config.json").write_text(beside)
         if line is None:
-            assert load_model(tmp_path)[1] == Config(seed=12, gamma=0.9, max_episode_steps=500)
+            spelled = {"max_episode_steps": 500, "solved_landings": 0.97}
+            assert load_model(tmp_path)[1] == Config(seed=12, gamma=0.9, **spelled)
         else:
             with pytest.raises(ValueError, match=f"{path} must be of the run whose config.json lies beside it, {line}"):
                 load_model(tmp_path)

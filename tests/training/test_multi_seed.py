@@ -274,7 +274,7 @@ def test_what_cannot_be_trained_leaves_nothing_behind(tmp_path):
         ),
         (
             "seeds.json",
-            lambda s: s.replace('"n_step": 5', '"n_step": 4'),
+            lambda s: s.replace('"n_step": 3', '"n_step": 4'),
             "must have the settings of seeds.json, got",
         ),
         ("seeds.json", lambda s: s.replace('"seeds": 3', '"seeds": 2'), "seeds.csv must have seeds from 3 to 4, got 5"),

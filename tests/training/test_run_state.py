@@ -126,7 +126,7 @@ def test_another_state_is_refused_and_names_what_is_wrong(state, path, change):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"num_envs": 4}, {"buffer_size": 100}, {"hidden_sizes": (8, 8)}, {"n_step": 3}, {"num_envs": 2}]
+    "settings", [{"num_envs": 4}, {"buffer_size": 100}, {"hidden_sizes": (8, 8)}, {"n_step": 5}, {"num_envs": 2}]
 )
 def test_the_state_of_other_settings_is_refused_where_it_cannot_fit(state, settings):
     config = Config(**{**SETTINGS, **settings})
