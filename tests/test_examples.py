@@ -146,7 +146,7 @@ def test_skrl(tmp_path):
 
 
 def test_rllib(tmp_path):
-    pytest.importorskip("ray.rllib")
+    pytest.importorskip("ray.rllib", exc_type=ImportError)
     assert "4,096 steps, " in output_of("rllib_ppo.py", 100, cwd=tmp_path)
 
 

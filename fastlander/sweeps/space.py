@@ -16,7 +16,8 @@ from fastlander.validation import InputError, check, check_path, quoted, shown
 
 FIXED = (
     "env_id", "env_kwargs", "backend", "seed", "device", "output_dir", "progress", "tensorboard", "total_timesteps",
-    "max_episodes", "solved_by", "solved_score", "solved_landings", "eval_episodes", "log_episodes", "checkpoint_interval",
+    "max_episodes", "solved_by", "solved_score", "solved_landings", "eval_episodes", "log_episodes",
+    "checkpoint_interval",
 )  # fmt: skip
 """Settings that are the same in all trials: they say what is learned, how it is measured, where it is written."""
 EXAMPLE = "learning_rate=log:1e-4..1e-2, n_step=1..12 or loss=huber,mse"
