@@ -127,7 +127,7 @@ class Judge:
         if not first:
             return self._play(episodes)
         look = self._play(first)
-        if look.landings.mean() < 1 - 2 * (1 - share):
+        if np.count_nonzero(~look.landings) > round(2 * (1 - share) * first, 9):
             return look
         return pooled(look, self._play(episodes - first))
 

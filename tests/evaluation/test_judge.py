@@ -88,7 +88,11 @@ def test_a_share_of_landings_is_asked_for_beside_the_mean(judged, rounds, episod
 def test_other_shares_of_landings(judged):
     assert judged((250, 4), (250, 6), (250, 20), eval_episodes=100, solved_landings=0.9).judge(1)
     assert not judged((250, 4), (250, 7), eval_episodes=100, solved_landings=0.9).judge(1)
-    assert not judged((250, 1), eval_episodes=100, solved_landings=1.0).judge(1)
+    for share, failures in ((0.9, 4), (0.8, 8), (0.97, 1), (1.0, 0)):  # that the first 20 may have
+        for more in (0, 1):
+            judge = judged((250, failures + more), (250, 80), eval_episodes=100, solved_landings=share)
+            assert not judge.judge(1)
+            assert len(judge.best.returns) == (20 if more else 100)
     assert judged((250, 100), (250, 200), eval_episodes=100, solved_landings=0.0).judge(1)
     assert judged((250, 0), (250, 0), eval_episodes=4, solved_landings=None).judge(1)  # too few for a first part
 
