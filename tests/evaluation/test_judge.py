@@ -71,6 +71,7 @@ def test_a_pass_counts_when_it_is_confirmed_on_other_episodes(judged):
     ("rounds", "episodes", "solved"),
     [
         ([(250, 1), (250, 2), (250, 6)], 300, True),  # 3 of 100 failed, then 6 of 200
+        ([(200, 0), (200, 0), (200, 0)], 300, True),
         ([(250, 0), (250, 3), (250, 7)], 300, False),  # 7 of 200 are too many
         ([(250, 0), (250, 4)], 100, False),  # 4 of 100 are too many
         ([(250, 2)], 20, False),  # 2 of the first 20: more than twice the failures that are allowed
