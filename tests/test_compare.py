@@ -299,3 +299,10 @@ def test_the_csv_can_be_read_back(several):
     rows = list(csv.reader(io.StringIO(compare(["five", "four"]).to_csv().decode())))
     assert rows[0] == ["figure", "method", "other", "value", "low", "high", "seeds"]
     assert all(len(row) == 7 for row in rows)
+
+
+def test_a_setting_of_a_later_version_has_its_value_among_the_differences(in_tmp):
+    make_run(in_tmp / "own")
+    make_run(in_tmp / "earlier", judged_average=0, solved_landings=0.0)
+    rows = dict(compare(["own", "earlier"]).differences)
+    assert rows == {"solved_landings": ["0.97", "0.0"], "judged_average": ["4096", "0"]}
