@@ -44,7 +44,8 @@ class Judge:
         config: the settings.
         dqn: whose policy is judged.
         say: takes a line of text about each judgement.
-        parameters: of the policy that is judged, as `QNetwork.flat`: those of `dqn` or a moving average of them.
+        parameters: of the policy that is judged, as `QNetwork.flat`: a moving average of those of `dqn`. None is the
+            policy of `dqn` itself.
         processors: how many may be used; this changes no result. None is all that this process may use.
     """
 
@@ -53,7 +54,7 @@ class Judge:
         config: Config,
         dqn: DQN,
         say: Callable[[str], None],
-        parameters: torch.Tensor,
+        parameters: torch.Tensor | None = None,
         processors: int | None = None,
     ) -> None:
         self.config, self.dqn, self.say, self._processors = config, dqn, say, processors
@@ -107,7 +108,7 @@ class Judge:
         self._remember(
             timesteps,
             evaluation,
-            self._parameters.clone(),
+            (self.dqn.q_network.flat if self._parameters is None else self._parameters).clone(),
             keep=confirmed
             or best is None
             or (len(evaluation.returns), evaluation.mean) > (len(best.returns), best.mean),
@@ -138,8 +139,8 @@ class Judge:
         seeds = draw_seeds(self._rng, episodes)
         if self._env is None:
             self._env = make_eval_env(self.config, self.config.eval_episodes, processors=self._processors)
-        own = self._parameters is self.dqn.q_network.flat
-        return evaluate(self.dqn.greedy if own else self.dqn.policy(self._parameters), self._env, seeds)
+        policy = self.dqn.greedy if self._parameters is None else self.dqn.policy(self._parameters)
+        return evaluate(policy, self._env, seeds)
 
     def _say(self, what: str, evaluation: Evaluation, timesteps: int) -> None:
         low, high = evaluation.interval

@@ -60,7 +60,8 @@ class Run:
         self.clock = Clock()
         self.candidates = Candidates(config, self.dqn.q_network.flat)
         self.average = Average(config, self.dqn.q_network.flat)
-        self.judge = Judge(config, self.dqn, self.display.say, self.average.parameters, processors)
+        averaged = self.average.parameters if config.judged_average else None
+        self.judge = Judge(config, self.dqn, self.display.say, averaged, processors)
         self.repeated_actions: RepeatedActions | None = None
         """What explores where `epsilon_zeta` is set; else `DQN.act` does."""
         if config.epsilon_zeta is not None:
