@@ -322,6 +322,11 @@ def setting_types() -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(Config)}
 
 
+def setting_of(settings: Mapping[str, Any], name: str) -> Any:
+    """A setting in `Config.result_settings`, which leaves out one that has the value of `ADDED_LATER`."""
+    return settings.get(name, ADDED_LATER.get(name))
+
+
 def known_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """`settings` with its lists made tuples. ValueError if Config has no field for one of them."""
     types_ = setting_types()

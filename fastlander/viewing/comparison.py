@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from fastlander.config import ADDED_LATER
+from fastlander.config import setting_of
 from fastlander.evaluation.statistics import interquartile_mean, probability_of_improvement
 from fastlander.storage.methods import EndedRun, Method, known_score
 from fastlander.storage.tables import table
@@ -93,8 +93,7 @@ def differences(runs: Sequence[EndedRun]) -> list[tuple[str, list[str]]]:
     """The settings, but for the seed, that are not the same in all of these runs, and their values as JSON."""
     settings = [run.config.result_settings() for run in runs]
     names = [name for name in dict.fromkeys(itertools.chain(*settings)) if name != "seed"]
-    # What a later version has added is not in `result_settings` where a run is as an earlier version made it.
-    rows = [(name, [json.dumps(one.get(name, ADDED_LATER.get(name))) for one in settings]) for name in names]
+    rows = [(name, [json.dumps(setting_of(one, name)) for one in settings]) for name in names]
     return [(name, values) for name, values in rows if len(set(values)) > 1]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlander.config import ADDED_LATER, LANDER_ID, Backend, Config
+from fastlander.config import LANDER_ID, Backend, Config, setting_of
 from fastlander.environments import solved_score
 from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interval
 from fastlander.evaluation.scores import WINDOW
@@ -214,9 +214,8 @@ def setting_rows(config: Config) -> list[tuple[str, str, bool]]:
     """Name and value of each setting that decides the result, and whether it is not the default."""
     default = Config.preset(env_id=config.env_id).result_settings() | {"env_id": LANDER_ID}
     own = config.result_settings()
-    # What a later version has added is not in `result_settings` where a run is as an earlier version made it.
-    rows = [(name, own.get(name, ADDED_LATER.get(name))) for name in default | own]
-    return [(name, json.dumps(value), value != default.get(name, ADDED_LATER.get(name))) for name, value in rows]
+    rows = [(name, setting_of(own, name)) for name in default | own]
+    return [(name, json.dumps(value), value != setting_of(default, name)) for name, value in rows]
 
 
 def _thinned(indices: np.ndarray, most: int) -> np.ndarray:
