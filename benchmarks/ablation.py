@@ -31,7 +31,7 @@ CHANGES = {
     "MSE, reward scale 0.05": {"loss": "mse", "reward_scale": 0.05},
     "MSE, reward scale 0.02": {"loss": "mse", "reward_scale": 0.02},
 }
-SWEPT = {"train_freq": 32, "n_step": 5, "gamma": 0.995, "tau": 0.02, "epsilon_end": 0.03}
+BEFORE_SWEEP = {"train_freq": 32, "n_step": 5, "gamma": 0.995, "tau": 0.02, "epsilon_end": 0.03}
 """What the default preset had before a sweep found better values."""
 OF_PRESET = {
     "default": {
@@ -43,8 +43,8 @@ OF_PRESET = {
         "any landings": {"solved_landings": 0.0},
         "any landings, a mean of 250": {"solved_landings": 0.0, "solved_score": 250},
         "any landings, the weights judged": {"solved_landings": 0.0, "judged_average": 0},
-        "settings before the sweep": SWEPT,
-        "settings and rule before": {**SWEPT, "solved_landings": 0.0, "judged_average": 0},
+        "settings before the sweep": BEFORE_SWEEP,
+        "settings and rule before": {**BEFORE_SWEEP, "solved_landings": 0.0, "judged_average": 0},
     },
     "best": {
         "constant learning rate": {"learning_rate_end": None},

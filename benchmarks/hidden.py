@@ -13,10 +13,20 @@ import multiprocessing
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from fastlander.evaluation.episodes import evaluate, make_eval_env
+from fastlander.evaluation.statistics import interquartile_mean
+from fastlander.kernels.processor import available_processors
+from fastlander.learner.fused.policy import FusedPolicy
+from fastlander.storage.model_file import load_model
+from fastlander.storage.seeds_directory import SeedsDirectory
+from fastlander.streams import draw_seeds
+from fastlander.training.pool import ONE_THREAD
 
 STREAM = 20261126
 """Beside the seed of a run, what its hidden episodes are drawn from: another stream than any of the run."""
@@ -46,17 +56,10 @@ class HiddenRow(NamedTuple):
 
 def play(directory, episodes):
     """The `Evaluation` of a run's policy on hidden episodes, in one thread."""
-    from fastlander.evaluation.episodes import evaluate, make_eval_env
-    from fastlander.learner.fused.policy import FusedPolicy
-    from fastlander.storage.model_file import load_model
-
     q_network, config = load_model(directory)
-    seeds = np.random.default_rng([config.seed, STREAM]).integers(2**31, size=episodes).tolist()
-    env = make_eval_env(config, episodes, processors=1)
-    try:
+    seeds = draw_seeds(np.random.default_rng([config.seed, STREAM]), episodes)
+    with closing(make_eval_env(config, episodes, processors=1)) as env:
         return evaluate(FusedPolicy.of(q_network).greedy, env, seeds)
-    finally:
-        env.close()
 
 
 def measure(directory, row, episodes):
@@ -69,12 +72,10 @@ def measure(directory, row, episodes):
 
 def measure_all(path, episodes, first):
     """The rows of a directory of seeds, or of its `first` seeds, by worker processes."""
-    from fastlander.storage.seeds_directory import SeedsDirectory
-
     directory = SeedsDirectory.read(path)
     rows = [row for _, row in sorted(directory.rows.items())][:first]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=context) as pool:
+    with ProcessPoolExecutor(available_processors(), mp_context=context) as pool:
         tasks = [pool.submit(measure, directory.run(row.seed), row, episodes) for row in rows]
         return [task.result() for task in tasks]
 
@@ -126,8 +127,6 @@ def draw(named, path):
 
 def summary(name, rows):
     """A row of a Markdown table, and lines of the worst seeds."""
-    from fastlander.evaluation.statistics import interquartile_mean
-
     column = {name: np.array([getattr(row, name) for row in rows], float) for name in HiddenRow._fields}
     steps, (means, landings) = column["timesteps"], (column["mean"], column["landings"])
     low, high = interquartile_mean(np.where(column["solved"], steps, np.inf))[1:]
@@ -166,8 +165,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.csv and len(arguments.directories) > 1:
         parser.error("--csv takes one directory")
-    for name in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
-        os.environ[f"{name}_NUM_THREADS"] = "1"  # of the workers
+    os.environ.update(ONE_THREAD)  # of the workers
     print(
         f"{arguments.episodes:,} hidden episodes of each seed\n\n"
         "| | seeds | solved | steps: median (95% of the IQM) | s | mean: median | worst | below 200 "
