@@ -1,11 +1,13 @@
 """How this package compiles its kernels: cached on disk, without the interpreter lock, IEEE division, no fastmath."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numba
 import numba.extending
+from numba.core.compiler_lock import global_compiler_lock
 
 from fastlander.kernels.kernel_cache import KernelCache
 from fastlander.kernels.part_compiler import PartCompiler
@@ -19,6 +21,11 @@ class NoCompilerError(RuntimeError):
 
 if numba.config.DISABLE_JIT:
     raise NoCompilerError("fastlander needs Numba's compiler: NUMBA_DISABLE_JIT must be unset or 0, got 1")
+
+if hasattr(os, "register_at_fork"):
+    # A child that is forked while another thread compiles would wait for ever for the lock which that thread had.
+    _give_back = global_compiler_lock.release
+    os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=_give_back, after_in_child=_give_back)
 
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # "_nrt" is Numba's reference counting. Where nothing is allocated it is not needed, and in the physics it took as much
