@@ -23,7 +23,7 @@ ORDER = [
     (
         "physics",
         "constants bodies vector_math state collide_edge contact broad_phase revolute_joint contact_solver island "
-        "contact_constraint island_general island_lanes distance time_of_impact world",
+        "contact_constraint island_general island_lanes island_stages distance time_of_impact world",
     ),
     (
         "lander",
@@ -33,7 +33,10 @@ ORDER = [
     ("", "environments"),
     ("experience", "transition sampling replay_buffer fold n_step collector"),
     ("learner", "interface q_network adam flat_adam equations mirror exploration schedules torch_learner"),
-    ("learner.fused", "matmul plan passes choose policy update learner lecture_update agent_learner"),
+    (
+        "learner.fused",
+        "matmul plan passes choose policy temporal_difference chunks update learner lecture_update agent_learner",
+    ),
     ("learner", "dqn agent"),
     ("evaluation", "evaluation statistics scores episodes average candidates judge"),
     (

@@ -61,6 +61,16 @@ all_lanes = _reduction("and")
 
 
 @intrinsic
+def lane_bits(typing_context, mask):
+    """A mask as an int64, lane k as its bit k. Lanes only."""
+
+    def generate(context, builder, sig, args):
+        return builder.zext(builder.bitcast(args[0], ir.IntType(mask.width)), ir.IntType(64))
+
+    return types.int64(mask), generate
+
+
+@intrinsic
 def square_root(typing_context, x):
     """The square root, correctly rounded, in the type of `x`."""
     element = (

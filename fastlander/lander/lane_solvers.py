@@ -11,6 +11,7 @@ from fastlander.kernels.jit import uncounted_kernel
 from fastlander.kernels.processor import has_avx512
 from fastlander.kernels.simd_memory import index16, index32
 from fastlander.physics.island_lanes import LEG_CONTACTS, LIMITS, NO_LEG_CONTACTS, NO_LIMITS, solve_lanes
+from fastlander.physics.island_stages import solve_in_stages
 from fastlander.physics.state import unpack
 
 FREE, LIMITED, LEGS = 0, 1, 2
@@ -22,47 +23,56 @@ for both, as AVX-512 has. Without it, 32 landers take a third longer than 16 and
 IN_PAIRS = has_avx512()
 """Whether vectors are solved in pairs where there are many landers."""
 
-# memory: the State of num_envs landers. members: numbers of landers, those from `start` on are solved.
+# memory: the State of num_envs landers. members: numbers of landers, padded to whole vectors; those from `start` to
+# before `end` are solved. waiting: room for as many numbers.
 LANE_SOLVER_ARGUMENTS = (
     types.CPointer(types.uint8),  # memory
     types.int64,  # num_envs
     types.CPointer(types.int32),  # members
+    types.CPointer(types.int32),  # waiting
     types.int64,  # start
+    types.int64,  # end
     types.float32,  # gravity, m/s^2
 )
 
 call_lane_solver = caller(*LANE_SOLVER_ARGUMENTS)
-"""(address, (memory, num_envs, members, start, gravity)): run the solver at an address."""
+"""(address, (memory, num_envs, members, waiting, start, end, gravity)): run the solver at an address."""
 
 
 @uncounted_kernel
-def solve_free(memory, num_envs, members, start, gravity):
-    """16 landers of which no joint is at a limit and no leg touches the ground."""
-    solve_lanes(unpack(memory, num_envs), index16(members, start), gravity, NO_LIMITS, NO_LEG_CONTACTS)
+def solve_free(memory, num_envs, members, waiting, start, end, gravity):
+    """Landers of which no joint is at a limit and no leg touches the ground, by sixteen."""
+    state = unpack(memory, num_envs)
+    for first in range(start, end, 16):
+        solve_lanes(state, index16(members, first), gravity, NO_LIMITS, NO_LEG_CONTACTS)
 
 
 @uncounted_kernel
-def solve_limited(memory, num_envs, members, start, gravity):
-    """16 landers of which no leg touches the ground."""
-    solve_lanes(unpack(memory, num_envs), index16(members, start), gravity, LIMITS, NO_LEG_CONTACTS)
+def solve_limited(memory, num_envs, members, waiting, start, end, gravity):
+    """Landers of which no leg touches the ground, by sixteen."""
+    solve_in_stages(unpack(memory, num_envs), members, waiting, start, end, gravity, index16, 16)
 
 
 @uncounted_kernel
-def solve_legs(memory, num_envs, members, start, gravity):
-    """16 landers of which each leg may touch one edge with one corner."""
-    solve_lanes(unpack(memory, num_envs), index16(members, start), gravity, LIMITS, LEG_CONTACTS)
+def solve_legs(memory, num_envs, members, waiting, start, end, gravity):
+    """Landers of which each leg may touch one edge with one corner, by sixteen."""
+    state = unpack(memory, num_envs)
+    for first in range(start, end, 16):
+        solve_lanes(state, index16(members, first), gravity, LIMITS, LEG_CONTACTS)
 
 
 @uncounted_kernel
-def solve_free32(memory, num_envs, members, start, gravity):
-    """`solve_free` for 32 landers."""
-    solve_lanes(unpack(memory, num_envs), index32(members, start), gravity, NO_LIMITS, NO_LEG_CONTACTS)
+def solve_free32(memory, num_envs, members, waiting, start, end, gravity):
+    """`solve_free` by thirty-two."""
+    state = unpack(memory, num_envs)
+    for first in range(start, end, 32):
+        solve_lanes(state, index32(members, first), gravity, NO_LIMITS, NO_LEG_CONTACTS)
 
 
 @uncounted_kernel
-def solve_limited32(memory, num_envs, members, start, gravity):
-    """`solve_limited` for 32 landers."""
-    solve_lanes(unpack(memory, num_envs), index32(members, start), gravity, LIMITS, NO_LEG_CONTACTS)
+def solve_limited32(memory, num_envs, members, waiting, start, end, gravity):
+    """`solve_limited` by thirty-two."""
+    solve_in_stages(unpack(memory, num_envs), members, waiting, start, end, gravity, index32, 32)
 
 
 LANE_SOLVERS = {LIMITED: solve_limited, LEGS: solve_legs}

@@ -17,6 +17,7 @@ from fastlander.physics.broad_phase import update_pairs
 from fastlander.physics.constants import INACTIVE, NO, ZERO
 from fastlander.physics.contact_constraint import friction_of
 from fastlander.physics.island_general import solve_general
+from fastlander.physics.island_stages import pad
 from fastlander.physics.revolute_joint import limit_state
 from fastlander.physics.state import (
     AWAKE,
@@ -127,13 +128,6 @@ def return_leg_impulses(state, i):
             state.contact_f32[i, slot, POINT + 3] = state.f32[row + 7, i]
 
 
-@inlined
-def pad(members, count):
-    """Fill up the last vector with copies of the last lander. Its lanes all compute and write the same numbers."""
-    for k in range(count, count + 31 if count else 0):
-        members[k] = members[count - 1]
-
-
 @uncounted_kernel
 def load_actions(actions, buffer):
     """Copy discrete actions, int64[N], to column 0 of float64[N, 2].
@@ -205,18 +199,18 @@ def solve(state, memory, num_envs, members, free, limited, legs, general, gravit
     limited landers, whose solver works for them too. In the same way a few limited landers join those with leg contacts
     if all of them fit into one vector. Landers whose solver is not there are solved one after the other.
     """
-    start = 0
     solver, width, room = solvers[FREE], 16, (16 - limited % 16) % 16
     if IN_PAIRS:
         solver, width, room = solvers[FREE32], 32, 16
-    if solver:
+    solved = 0
+    if solver and free > room:
+        solved = min(free, -(-(free - room) // width) * width)
         pad(members[FREE], free)
-        while free - start > room:
-            call_lane_solver(solver, (memory, num_envs, members[FREE], start, gravity))
-            start += width
-    for k in range(start, free):
+        call_lane_solver(solver, (memory, num_envs, members[FREE], members[FREE], 0, solved, gravity))
+    for k in range(solved, free):
         members[LIMITED, limited] = members[FREE, k]
         limited += 1
+    spare = members[FREE]
     if legs and limited + legs <= 16:
         for k in range(limited):
             members[LEGS, legs] = members[LIMITED, k]
@@ -226,20 +220,16 @@ def solve(state, memory, num_envs, members, free, limited, legs, general, gravit
         limited = 0
     if solvers[LIMITED]:
         pad(members[LIMITED], limited)
-        start = 0
-        while start < limited:
-            if solvers[LIMITED32] and limited - start > 16:
-                call_lane_solver(solvers[LIMITED32], (memory, num_envs, members[LIMITED], start, gravity))
-                start += 32
-            else:
-                call_lane_solver(solvers[LIMITED], (memory, num_envs, members[LIMITED], start, gravity))
-                start += 16
+        solved = 0
+        if solvers[LIMITED32]:
+            solved = min(limited, (limited + 15) // 32 * 32)
+            call_lane_solver(solvers[LIMITED32], (memory, num_envs, members[LIMITED], spare, 0, solved, gravity))
+        call_lane_solver(solvers[LIMITED], (memory, num_envs, members[LIMITED], spare, solved, limited, gravity))
     else:
         solve_each(state, members[LIMITED], limited, gravity, scratch)
     if solvers[LEGS]:
         pad(members[LEGS], legs)
-        for start in range(0, legs, 16):
-            call_lane_solver(solvers[LEGS], (memory, num_envs, members[LEGS], start, gravity))
+        call_lane_solver(solvers[LEGS], (memory, num_envs, members[LEGS], spare, 0, legs, gravity))
         for k in range(legs):
             return_leg_impulses(state, members[LEGS, k])
     else:

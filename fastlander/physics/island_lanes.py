@@ -69,6 +69,30 @@ LEG_CONTACTS, NO_LEG_CONTACTS = 1, None
 
 
 @inlined
+def load_motions(state, row, index):
+    """The Motions of all three bodies from the rows POSITION or VELOCITY of the state."""
+    return (
+        load_motion(state, row, LANDER, index),
+        load_motion(state, row, LEG0, index),
+        load_motion(state, row, LEG1, index),
+    )
+
+
+@inlined
+def load_rotations(state, index):
+    """The Rots of all three bodies from the state."""
+    return load_rotation(state, LANDER, index), load_rotation(state, LEG0, index), load_rotation(state, LEG1, index)
+
+
+@inlined
+def accelerated(state, index, gravity):
+    """The velocities of all three bodies after the first loop of b2Island::Solve."""
+    v0, v1, v2 = load_motions(state, VELOCITY, index)
+    v0 = integrate_lander_velocity(state, index, v0, gravity)
+    return v0, integrate_leg_velocity(v1, gravity), integrate_leg_velocity(v2, gravity)
+
+
+@inlined
 def select(mask, a, b):
     """The Motion a where the mask holds, else the Motion b."""
     return Motion(where(mask, a.x, b.x), where(mask, a.y, b.y), where(mask, a.a, b.a))
@@ -187,6 +211,35 @@ def solve_limited_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
     return v0, v1, v2, impulse0, impulse1
 
 
+@inlined
+def finish_island(state, index, joint0, joint1, q0, q1, q2, start0, start1, start2, v0, v1, v2, contacts):
+    """b2Island::Solve after the velocity iterations, and the synchronization of the fixtures.
+
+    contacts: None, or (touches, Manifold, point on the leg) of leg 0 and of leg 1.
+    """
+    c0, v0 = integrate_position(start0, v0, TIME_STEP)
+    c1, v1 = integrate_position(start1, v1, TIME_STEP)
+    c2, v2 = integrate_position(start2, v2, TIME_STEP)
+    solved = index < 0
+    for _ in range(POSITION_ITERATIONS):
+        new0, new1, new2 = c0, c1, c2
+        least = c0.x * ZERO
+        if contacts is not None:
+            new2, least = solve_leg_position(contacts[1][0], contacts[1][1], contacts[1][2], new2, least)
+            new1, least = solve_leg_position(contacts[0][0], contacts[0][1], contacts[0][2], new1, least)
+        new0, new2, okay2 = solve_position_constraints(JOINT1, joint1, new0, new2)
+        new0, new1, okay1 = solve_position_constraints(JOINT0, joint0, new0, new1)
+        c0, c1, c2 = select(solved, c0, new0), select(solved, c1, new1), select(solved, c2, new2)
+        solved = solved | (okay1 & okay2 & (least >= MINIMUM_SEPARATION))
+        if all_lanes(solved):
+            break
+
+    v0, v1, v2 = fall_asleep(state, index, solved, v0, v1, v2)
+    move_body(state, index, LANDER, LANDER_SHAPE, Vec2(ZERO, LANDER_CENTER_Y), q0, start0, c0, v0)
+    move_body(state, index, LEG0, LEG_SHAPE, LEG_CENTER, q1, start1, c1, v1)
+    move_body(state, index, LEG1, LEG_SHAPE, LEG_CENTER, q2, start2, c2, v2)
+
+
 @part
 def solve_lanes(state, index, gravity, limits, legs):
     """b2Island::Solve for the landers of `index`, and the synchronization of their fixtures.
@@ -194,16 +247,9 @@ def solve_lanes(state, index, gravity, limits, legs):
     gravity: m/s^2, negative. limits: NO_LIMITS if no joint is at a limit, else LIMITS. legs: NO_LEG_CONTACTS if no leg
     touches the ground, else LEG_CONTACTS.
     """
-    start0 = load_motion(state, POSITION, LANDER, index)
-    start1, start2 = load_motion(state, POSITION, LEG0, index), load_motion(state, POSITION, LEG1, index)
-    q0, q1, q2 = (
-        load_rotation(state, LANDER, index),
-        load_rotation(state, LEG0, index),
-        load_rotation(state, LEG1, index),
-    )
-    v0 = integrate_lander_velocity(state, index, load_motion(state, VELOCITY, LANDER, index), gravity)
-    v1 = integrate_leg_velocity(load_motion(state, VELOCITY, LEG0, index), gravity)
-    v2 = integrate_leg_velocity(load_motion(state, VELOCITY, LEG1, index), gravity)
+    start0, start1, start2 = load_motions(state, POSITION, index)
+    q0, q1, q2 = load_rotations(state, index)
+    v0, v1, v2 = accelerated(state, index, gravity)
     mass, inertia = LEG_INV_MASS, LEG_INV_INERTIA
     if legs is not None:
         touches2, manifold2, local2, normal_impulse2, tangent_impulse2, friction2 = load_leg_contact(
@@ -238,25 +284,8 @@ def solve_lanes(state, index, gravity, limits, legs):
     if legs is not None:
         store_leg_contact(state, JOINT_NUMBER0, index, normal_impulse1, tangent_impulse1)
         store_leg_contact(state, JOINT_NUMBER1, index, normal_impulse2, tangent_impulse2)
-
-    c0, v0 = integrate_position(start0, v0, TIME_STEP)
-    c1, v1 = integrate_position(start1, v1, TIME_STEP)
-    c2, v2 = integrate_position(start2, v2, TIME_STEP)
-    solved = index < 0
-    for _ in range(POSITION_ITERATIONS):
-        new0, new1, new2 = c0, c1, c2
-        least = c0.x * ZERO
-        if legs is not None:
-            new2, least = solve_leg_position(touches2, manifold2, local2, new2, least)
-            new1, least = solve_leg_position(touches1, manifold1, local1, new1, least)
-        new0, new2, okay2 = solve_position_constraints(JOINT1, joint1, new0, new2)
-        new0, new1, okay1 = solve_position_constraints(JOINT0, joint0, new0, new1)
-        c0, c1, c2 = select(solved, c0, new0), select(solved, c1, new1), select(solved, c2, new2)
-        solved = solved | (okay1 & okay2 & (least >= MINIMUM_SEPARATION))
-        if all_lanes(solved):
-            break
-
-    v0, v1, v2 = fall_asleep(state, index, solved, v0, v1, v2)
-    move_body(state, index, LANDER, LANDER_SHAPE, Vec2(ZERO, LANDER_CENTER_Y), q0, start0, c0, v0)
-    move_body(state, index, LEG0, LEG_SHAPE, LEG_CENTER, q1, start1, c1, v1)
-    move_body(state, index, LEG1, LEG_SHAPE, LEG_CENTER, q2, start2, c2, v2)
+    if legs is not None:
+        contacts = (touches1, manifold1, local1), (touches2, manifold2, local2)
+        finish_island(state, index, joint0, joint1, q0, q1, q2, start0, start1, start2, v0, v1, v2, contacts)
+    else:
+        finish_island(state, index, joint0, joint1, q0, q1, q2, start0, start1, start2, v0, v1, v2, None)

@@ -90,12 +90,8 @@ def limit_state(definition, lander_angle, leg_angle):
 
 
 @inlined
-def init_velocity_constraints(definition, qA, qB, vA, vB, impulse, old_state, state):
-    """b2RevoluteJoint::InitVelocityConstraints with a warm start: (Joint, vA, vB, Impulse).
-
-    dtRatio is 1. In a lander's first step Box2D's dtRatio is 0; there the impulses are 0 anyway. old_state, state: the
-    joint's limit state in the last step and in this one.
-    """
+def make_joint(definition, qA, qB, state):
+    """The part of b2RevoluteJoint::InitVelocityConstraints that needs no velocity. state: the joint's limit state."""
     rA = rotate(qA, LANDER_ANCHOR)
     rB = rotate(qB, Vec2(definition.anchor_x, definition.anchor_y))
     mA, mB, iA, iB = LANDER_INV_MASS, LEG_INV_MASS, LANDER_INV_INERTIA, LEG_INV_INERTIA
@@ -109,7 +105,7 @@ def init_velocity_constraints(definition, qA, qB, vA, vB, impulse, old_state, st
     cross_y = ez_y * ez_x - ey_x * ez_z
     cross_z = ey_x * ez_y - ey_y * ez_x
     free = state == INACTIVE
-    joint = Joint(
+    return Joint(
         rA=rA,
         rB=rB,
         ex_x=ex_x,
@@ -128,6 +124,18 @@ def init_velocity_constraints(definition, qA, qB, vA, vB, impulse, old_state, st
         rhs_x=where(free, -ONE, ez_x),
         rhs_y=where(free, -ONE, ez_y),
     )
+
+
+@inlined
+def init_velocity_constraints(definition, qA, qB, vA, vB, impulse, old_state, state):
+    """b2RevoluteJoint::InitVelocityConstraints with a warm start: (Joint, vA, vB, Impulse).
+
+    dtRatio is 1. In a lander's first step Box2D's dtRatio is 0; there the impulses are 0 anyway. old_state, state: the
+    joint's limit state in the last step and in this one.
+    """
+    joint = make_joint(definition, qA, qB, state)
+    rA, rB = joint.rA, joint.rB
+    mA, mB, iA, iB = LANDER_INV_MASS, LEG_INV_MASS, LANDER_INV_INERTIA, LEG_INV_INERTIA
     impulse = Impulse(impulse.x, impulse.y, where(state == old_state, impulse.z, ZERO), impulse.motor)
     turn = cross(rA, impulse) + impulse.motor + impulse.z
     vA = Motion(vA.x - mA * impulse.x, vA.y - mA * impulse.y, vA.a - iA * turn)
