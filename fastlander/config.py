@@ -27,7 +27,13 @@ OWN_KWARGS = (
 """Arguments of `gymnasium.make` and `make_vec` that a run gives itself, and so `Config.env_kwargs` cannot set."""
 WITHOUT_EFFECT = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
 """Settings that do not change the result of a run. They say where it is written, what it shows, how often it saves."""
-ADDED_LATER: dict[str, Any] = {"epsilon_zeta": None, "env_kwargs": {}, "solved_landings": 0.0, "judged_average": 0}
+ADDED_LATER: dict[str, Any] = {
+    "epsilon_zeta": None,
+    "env_kwargs": {},
+    "solved_landings": 0.0,
+    "judged_average": 0,
+    "advantage_learning": 0.0,
+}
 """Settings that earlier versions had none of, with the values by which a run is one of theirs.
 
 Model files and checkpoints do not name a setting that has this value, and a record without it means this value.
@@ -119,6 +125,8 @@ class Config:
     """Largest L2 norm of the gradients, which are scaled down to it. None never clips."""
     double_dqn: bool = True
     """The online network picks the next action and the target network values it (van Hasselt et al. 2016)."""
+    advantage_learning: Annotated[float, Range(low=0, high=1, high_open=True)] = 0.0
+    """How far values of actions are pushed apart: by 1 / (1 - this). Advantage learning (Bellemare et al. 2016)."""
     n_step: Count = 3
     """Rewards summed before bootstrapping."""
     gamma: Fraction = 0.997

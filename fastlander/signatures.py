@@ -60,17 +60,20 @@ def learner() -> Signatures:
     """What `DQN` acts and learns with, and what stores experience."""
     from fastlander.experience.fold import fold_step
     from fastlander.learner.fused.choose import choose, pack
-    from fastlander.learner.fused.update import serve_updates
+    from fastlander.learner.fused.update import help_updates, serve_updates
 
     windows = _array(types.float32, 3), _array(types.int64, 2), _array(types.float64, 2), _WORDS
     step = _OBS, _WORDS, _DOUBLES, _OBS, _FLAGS, _FLAGS
-    memory = _FLOATS, _PLAN, *[_FLOATS] * 5
-    job = _DOUBLES, *memory, _DOUBLES, *_TRANSITIONS, _STREAM, _WORDS, _FLOATS, _FLOATS
+    chunks = _WORDS, _array(types.int64, 3), _OBS, _DOUBLES, _WORDS
+    parts = types.Tuple(_TRANSITIONS), types.Tuple((_WORDS, _FLOATS, _FLOATS)), types.Tuple(chunks)
+    shared = types.Tuple((_FLOATS, _DOUBLES, *parts))
+    job = _DOUBLES, _PLAN, *[_FLOATS] * 5, _STREAM, shared
     return [
         (pack, (_FLOATS, _PLAN, _FLOATS, _FLOATS)),
         (choose, (_FLOATS, _PLAN, _OBS, _DOUBLES, _STREAM, _WORDS)),
         (fold_step, (_DOUBLES, *map(types.Tuple, (windows, step, _TRANSITIONS)))),
         (serve_updates, _served(*job)),
+        (help_updates, (shared,)),
     ]
 
 

@@ -10,7 +10,7 @@ from fastlander.kernels.jit import KERNELS
 
 listed = {(kernel, arguments) for kernel, arguments in signatures.every_kernel()}
 settings = dict(num_envs=16, total_timesteps=1500, learning_starts=200, eval_episodes=3, progress=False)
-for number, more in enumerate((dict(), dict(mirror_augmentation=True, n_step=3, double_dqn=False))):
+for number, more in enumerate((dict(), dict(mirror_augmentation=True, n_step=3, double_dqn=False, batch_size=128))):
     fastlander.Trainer(fastlander.Config(output_dir=f"{FOLDER}/{number}", **settings, **more)).run()
 
 env = gymnasium.make("fastlander:fastlander/LunarLander-v3")

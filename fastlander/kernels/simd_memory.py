@@ -151,6 +151,24 @@ def store1(typing_context, array, start, value):
 
 
 @intrinsic
+def prefetch(typing_context, array, row):
+    """Begin to load the beginning of array[row] into the caches, of a C-contiguous array with one or two dimensions."""
+
+    def generate(context, builder, sig, args):
+        start, byte = context.cast(builder, args[1], sig.args[1], types.intp), ir.IntType(8).as_pointer()
+        if array.ndim == 2:
+            start = builder.mul(start, row_length(context, builder, array, args[0]))
+        place = builder.bitcast(builder.gep(pointer_to(context, builder, array, args[0]), [start]), byte)
+        function = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        # Numbers of llvm.prefetch: 0 to read, 3 to keep in all caches, 1 for data.
+        numbers = [ir.Constant(I32, number) for number in (0, 3, 1)]
+        builder.call(builder.module.declare_intrinsic("llvm.prefetch", [byte], function), [place, *numbers])
+        return context.get_dummy_value()
+
+    return types.none(array, row), generate
+
+
+@intrinsic
 def transpose16(typing_context, out, to, to_row, array, start, row):
     """out[to + i * to_row + j] = array[start + j * row + i] for i and j from 0 to 15: a 16 by 16 block, transposed."""
     lanes, pairs = Lanes("f32", 16), ir.VectorType(I32, 16)

@@ -12,7 +12,7 @@ from fastlander.kernels.arrays import kernel_array
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.fused.lecture_update import PLAIN_MSE, batch_gradient, greedy_one, lecture_update
 from fastlander.learner.fused.plan import make_memory, make_plan
-from fastlander.learner.fused.update import pack_hyperparameters
+from fastlander.learner.fused.temporal_difference import pack_hyperparameters
 from fastlander.learner.q_network import QNetwork
 from fastlander.validation import InputError
 

@@ -1,6 +1,7 @@
 """`FusedLearner`: the memory around the fused kernels. It shares the parameters of a QNetwork and its optimizer."""
 
 import operator
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +13,11 @@ from fastlander.kernels.threads import LONG, KernelThreads, run_here
 from fastlander.kernels.xoshiro import kernel_state
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.fused.choose import choose, pack
-from fastlander.learner.fused.plan import make_memory, make_plan
+from fastlander.learner.fused.chunks import ASKED, DONE, LEARNING, chunks_of
+from fastlander.learner.fused.plan import make_chunks, make_memory, make_plan
 from fastlander.learner.fused.policy import FusedPolicy, kernel_observations
-from fastlander.learner.fused.update import (
-    LOSS,
-    TO_MAKE,
-    Hyperparameters,
-    pack_hyperparameters,
-    serve_updates,
-)
+from fastlander.learner.fused.temporal_difference import Hyperparameters, pack_hyperparameters
+from fastlander.learner.fused.update import LOSS, TO_MAKE, help_updates, serve_updates
 from fastlander.learner.q_network import QNetwork
 
 _VERSION = operator.attrgetter("_version")
@@ -55,9 +52,15 @@ class FusedLearner:
         # Room for a batch, and for the observations of a run's environments.
         self._rows = max(config.batch_size, config.num_envs)
         self._table, size = make_plan(q_network.sizes, self._rows)
+        rows, gradient = config.batch_size, q_network.flat_grad.numpy()
+        count = chunks_of(rows)
+        tables, size = make_chunks(q_network.sizes, self._table, size, rows, count)
         self._memory = make_memory(size)
-        rows = config.batch_size
         self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+        gradients = gradient[None] if count == 1 else np.zeros((count, len(gradient)), np.float32)
+        self._board = np.zeros(DONE + count, np.int64)
+        self._chunks = self._board, tables, gradients, np.zeros(count), np.zeros(rows, np.int64)
+        self._chunked = count > 1
         self.exploration = kernel_state(exploration)
         """uint64[4]: the stream that coins are drawn from."""
         self.loss = torch.zeros((), dtype=torch.float32, device="cpu")
@@ -66,6 +69,7 @@ class FusedLearner:
         self._job = np.zeros(4)
         self._threads: KernelThreads | None = None
         self._served: ReplayBuffer | None = None  # what the threads sample from
+        self._shared: tuple[Any, ...] = ()  # what one that helps them takes
         self._learning = False  # between `begin` and `finish`
         self._packed: list[int] = []  # version of the parameters that lie packed in the memory
         self._policy = FusedPolicy(q_network.sizes)  # for more observations than the memory has room for
@@ -103,13 +107,18 @@ class FusedLearner:
             return
         if self._served is not buffer:
             self.close()
-            self._threads, self._served = KernelThreads(serve_updates, [self._arguments(buffer)], LONG), buffer
+            arguments = self._arguments(buffer)
+            self._threads, self._served = KernelThreads(serve_updates, [arguments], LONG), buffer
+            self._shared = arguments[-1]
         self._prepare(buffer, made, updates)
+        self._board[LEARNING] = ASKED
         self._threads.start()
 
     def finish(self) -> None:
         """Return when what was begun is done."""
         if self._processors > 1:
+            if self._chunked:
+                help_updates(self._shared)
             self._threads.wait()
             self._conclude(int(self._job[TO_MAKE]))
         self._learning = False
@@ -119,6 +128,7 @@ class FusedLearner:
         if self._threads is not None:
             self._threads.close()
             self._threads = self._served = None
+            self._shared = ()
 
     def _refresh(self) -> None:
         """Pack the parameters anew if something else than these kernels has changed them."""
@@ -136,10 +146,10 @@ class FusedLearner:
         self._hyperparameters[0] = self._optimizer.param_groups[0]["lr"]
         self._job[:] = made, updates, len(buffer), 0
 
-    def _arguments(self, buffer: ReplayBuffer) -> tuple[np.ndarray, ...]:
+    def _arguments(self, buffer: ReplayBuffer) -> tuple[Any, ...]:
         """Of `serve_updates`."""
-        ring = (*buffer.arrays.values(), buffer.random_state)
-        return self._job, self._memory, self._table, *self._vectors, self._hyperparameters, *ring, *self._batch
+        shared = self._memory, self._hyperparameters, tuple(buffer.arrays.values()), self._batch, self._chunks
+        return self._job, self._table, *self._vectors, buffer.random_state, shared
 
     def _conclude(self, updates: int) -> None:
         self._optimizer.count_steps(updates)
@@ -156,7 +166,7 @@ class FusedLearner:
 
 
 def hyperparameters_of(config: Config) -> np.ndarray:
-    """A run's Hyperparameters as float64[11]."""
+    """A run's Hyperparameters as float64[12]."""
     return pack_hyperparameters(
         Hyperparameters(
             learning_rate=config.learning_rate,
@@ -170,5 +180,6 @@ def hyperparameters_of(config: Config) -> np.ndarray:
             double_dqn=config.double_dqn,
             separate_target=config.separate_target,
             mirror_rows=config.batch_size // 2 if config.mirrors else 0,
+            advantage=np.float32(config.advantage_learning),
         )
     )

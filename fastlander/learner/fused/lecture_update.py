@@ -12,14 +12,14 @@ from fastlander.kernels.xoshiro import next_below
 from fastlander.learner.fused.matmul import LANES
 from fastlander.learner.fused.passes import best_action
 from fastlander.learner.fused.plan import pack_plain, pack_transposed, unpack_plan
-from fastlander.learner.fused.update import (
+from fastlander.learner.fused.temporal_difference import (
     Hyperparameters,
     Rows,
-    adam_step,
     read_row,
     td_gradient,
     unpack_hyperparameters,
 )
+from fastlander.learner.fused.update import adam_step
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
@@ -35,6 +35,7 @@ PLAIN_MSE = Hyperparameters(
     double_dqn=False,
     separate_target=False,
     mirror_rows=0,
+    advantage=np.float32(0),
 )
 """The mean squared error of a network that is its own target; Adam's part is not used."""
 
@@ -48,7 +49,8 @@ def mse_gradient(memory, table, hyperparameters, flat, gradient, obs, action, re
     for row in range(len(action)):
         read_row(memory, plan, obs, row, row, False, plan.inputs[0])
         read_row(memory, plan, next_obs, row, row, False, plan.others[0])
-    return td_gradient(memory, plan, gradient, hyper, Rows(action, reward, discount))
+    rows = len(action)
+    return td_gradient(memory, plan, gradient, hyper, Rows(action, reward, discount), rows) / rows
 
 
 @uncounted_kernel

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlander.kernels.jit import inlined
+from fastlander.kernels.jit import inlined, shared
 from fastlander.kernels.simd_memory import load1, store1, transpose16
 from fastlander.learner.fused.matmul import LANES, padded
 
@@ -74,6 +74,37 @@ def make_plan(sizes: tuple[int, ...], rows: int) -> tuple[np.ndarray, int]:
     for row, values in zip(table, fields, strict=True):
         row[: len(values)] = values
     return table, end
+
+
+def make_chunks(sizes: tuple[int, ...], table: np.ndarray, end: int, rows: int, count: int) -> tuple[np.ndarray, int]:
+    """The Plans of `count` chunks of a batch's first `rows` rows, and the floats that the memory takes with them.
+
+    The chunks share the weights of the Plan in `table` and have each their own rows of its matrices. Their gradients
+    are computed at the same time, so the room for these is their own too.
+
+    Args:
+        sizes, table, end: of a Plan with at least so many rows, as `make_plan` gives them.
+
+    Returns:
+        int64[count, fields, L + 1], and the end.
+    """
+    tables = np.repeat(table[None], count, axis=0)
+    for k in range(count):
+        plan, first = Plan(*tables[k]), chunk_start(k, rows, count)  # views
+        for matrices in (plan.inputs, plan.others, plan.grads):
+            matrices += first * plan.widths
+        plan.target_values[0] += first * plan.widths[-1]
+        if k:
+            for layer, (height, width) in enumerate(zip(sizes[1:], plan.widths, strict=False)):
+                plan.weight_grad[layer], end = end, end + height * width
+            plan.bias_sums[0], end = end, end + LANES
+    return tables, end
+
+
+@shared
+def chunk_start(k, rows, count):
+    """The first row of chunk k of `count`."""
+    return k * rows // count
 
 
 def make_memory(size: int) -> np.ndarray:

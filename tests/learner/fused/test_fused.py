@@ -61,6 +61,8 @@ OPTION_SETS = [
     {"hidden_sizes": (16,), "adam_betas": (0.8, 0.999)},
     {"hidden_sizes": (50, 20)},
     {"hidden_sizes": (1, 300, 2)},
+    {"advantage_learning": 0.8, "loss": "mse", "double_dqn": False},
+    {"advantage_learning": 0.3, "batch_size": 128},
     {"batch_size": 1},
     {"batch_size": 33},
     {"batch_size": 256, "hidden_sizes": (64, 64)},
