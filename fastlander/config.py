@@ -27,13 +27,7 @@ OWN_KWARGS = (
 """Arguments of `gymnasium.make` and `make_vec` that a run gives itself, and so `Config.env_kwargs` cannot set."""
 WITHOUT_EFFECT = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
 """Settings that do not change the result of a run. They say where it is written, what it shows, how often it saves."""
-ADDED_LATER: dict[str, Any] = {
-    "epsilon_zeta": None,
-    "env_kwargs": {},
-    "solved_landings": 0.0,
-    "judged_average": 0,
-    "advantage_learning": 0.0,
-}
+ADDED_LATER: dict[str, Any] = {"epsilon_zeta": None, "env_kwargs": {}, "solved_landings": 0.0, "judged_average": 0}
 """Settings that earlier versions had none of, with the values by which a run is one of theirs.
 
 Model files and checkpoints do not name a setting that has this value, and a record without it means this value.
@@ -125,8 +119,6 @@ class Config:
     """Largest L2 norm of the gradients, which are scaled down to it. None never clips."""
     double_dqn: bool = True
     """The online network picks the next action and the target network values it (van Hasselt et al. 2016)."""
-    advantage_learning: Annotated[float, Range(low=0, high=1, high_open=True)] = 0.0
-    """How far values of actions are pushed apart: by 1 / (1 - this). Advantage learning (Bellemare et al. 2016)."""
     n_step: Count = 3
     """Rewards summed before bootstrapping."""
     gamma: Fraction = 0.997
@@ -140,7 +132,7 @@ class Config:
     mirror_augmentation: bool | None = None
     """Reflect half of each batch left to right (LunarLander only). None is on for LunarLander and off for others."""
     mirror_acting: bool = False
-    """Candidates act on the mean of values for the lander and its mirror image. The saved network is twice as wide."""
+    """Judged policies act on the mean of values for lander and mirror image. The saved network is twice as wide."""
 
     epsilon_schedule: Literal["linear", "per-episode"] = "linear"
     """linear: to epsilon_end over epsilon_timesteps. per-episode: by the factor epsilon_decay after each episode."""
@@ -185,8 +177,6 @@ class Config:
         for name in ("mirror_augmentation", "mirror_acting"):
             if getattr(self, name) and not self.is_lander:
                 raise InputError(f"{name} must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_ID})")
-        if self.mirror_acting and not self.candidates:
-            raise InputError("mirror_acting must be off without candidates (as --preset best has them), got True")
 
     def _check_env_kwargs(self) -> None:
         own = [name for name in OWN_KWARGS if name in self.env_kwargs]
@@ -240,7 +230,10 @@ class Config:
         if own is not None and name != "default":
             env_id = changes["env_id"]
             raise InputError(f"preset must be default for env_id {env_id!r}, got {name!r} (which is for {LANDER_ID})")
-        return cls(**{**(own or PRESETS[name]), **known_settings(changes)})
+        settings = dict(own or PRESETS[name])
+        if not is_lander(changes.get("env_id", LANDER_ID)):
+            settings.pop("mirror_acting", None)
+        return cls(**{**settings, **known_settings(changes)})
 
     def origin(self) -> str:
         """Whose defaults these settings are and which of them differ, as a line for people."""

@@ -5,12 +5,14 @@ from typing import Any
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # The best lander of two million steps. Squared error on small rewards notices rare crashes. Huber loss does not.
+    # Seen from both sides, the lander errs less: a third of the flights below 200 remain.
     "best": {
         "total_timesteps": 2_000_000,
         "solved_by": "never",
         "judged_average": 0,
         "eval_episodes": 250,
         "candidates": 8,
+        "mirror_acting": True,
         "log_episodes": 100,
         "buffer_size": 150_000,
         "batch_size": 128,

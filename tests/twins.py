@@ -135,8 +135,6 @@ class SlowDQN:
             future = self.target(next_obs)
             best = (self.online(next_obs) if config.double_dqn else future).argmax(1)
             wanted = config.reward_scale * reward + discount * future[torch.arange(len(best)), best]
-            now = self.online(obs)
-            wanted -= config.advantage_learning * (now.max(1).values - now[torch.arange(len(action)), action])
         loss_of = F.smooth_l1_loss if config.loss == "huber" else F.mse_loss
         self.loss = loss_of(self.online(obs)[torch.arange(len(action)), action], wanted)
         self.optimizer.zero_grad()

@@ -139,7 +139,9 @@ class Judge:
         seeds = draw_seeds(self._rng, episodes)
         if self._env is None:
             self._env = make_eval_env(self.config, self.config.eval_episodes, processors=self._processors)
-        policy = self.dqn.greedy if self._parameters is None else self.dqn.policy(self._parameters)
+        policy = self.dqn.greedy
+        if self._parameters is not None or self.config.mirror_acting:
+            policy = self.dqn.policy(self.dqn.q_network.flat if self._parameters is None else self._parameters)
         return evaluate(policy, self._env, seeds)
 
     def _say(self, what: str, evaluation: Evaluation, timesteps: int) -> None:

@@ -14,16 +14,6 @@ def td_target(reward: Tensor, discount: Tensor, next_values: Tensor, chooser: Te
     return torch.addcmul(reward, discount, next_values.gather(1, best).squeeze(1))
 
 
-def advantage_target(target: Tensor, values: Tensor, taken: Tensor, share: float) -> Tensor:
-    """target - share * (max_a Q(s, a) - Q(s, taken)): [B], [B, A], [B], -> [B].
-
-    Advantage learning (Bellemare et al. 2016, after Baird 1999). The value of the best action is what it was; those of
-    the others end up 1 / (1 - share) times as far below it, so that an error in a value turns fewer decisions. It is
-    the online network's values that are compared: they are there already, and at the fixed point they are the same.
-    """
-    return target - share * (values.amax(dim=1) - taken)
-
-
 def huber(td_error: Tensor) -> tuple[Tensor, Tensor]:
     """Mean Huber loss with its corner at 1 (Huber 1964), and its derivative: [B] -> [], [B]."""
     size = td_error.abs()

@@ -10,7 +10,7 @@ from torch import Tensor
 from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer
 from fastlander.experience.transition import Transition
-from fastlander.learner.equations import LOSSES, advantage_target, clip_norm, td_target
+from fastlander.learner.equations import LOSSES, clip_norm, td_target
 from fastlander.learner.exploration import epsilon_greedy
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.mirror import mirror_first
@@ -197,10 +197,7 @@ class TorchLearner:
 
         values = activations.pop()
         action = action.unsqueeze(1)
-        taken = values.gather(1, action).squeeze(1)
-        if config.advantage_learning:
-            target = advantage_target(target, values, taken, config.advantage_learning)
-        td_error = taken - target
+        td_error = values.gather(1, action).squeeze(1) - target
         loss, grad = LOSSES[config.loss](td_error)
         grad_values = torch.zeros_like(values).scatter_(1, action, grad.unsqueeze(1))
         self._q_network.backward_pass(activations, grad_values)

@@ -13,7 +13,6 @@ OPTION_SETS = [
     {"mirror_augmentation": False},
     {"max_grad_norm": None},
     {"max_grad_norm": 0.01},
-    {"advantage_learning": 0.8, "loss": "mse"},
     {"tau": 1.0, "target_update_freq": 7},
     {"tau": 1.0, "target_update_freq": 1},
     {"hidden_sizes": (16,), "adam_betas": (0.8, 0.999)},

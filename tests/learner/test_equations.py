@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fastlander.learner.equations import advantage_target, clip_norm, huber, mse, td_target
+from fastlander.learner.equations import clip_norm, huber, mse, td_target
 
 
 def test_td_target_by_hand():
@@ -11,17 +11,6 @@ def test_td_target_by_hand():
     online_values = torch.tensor([[5.0, 4.0], [5.0, 4.0], [0.0, 1.0]])
     assert td_target(reward, discount, target_values, target_values).tolist() == [6.0, 2.0, 7.0]
     assert td_target(reward, discount, target_values, online_values).tolist() == [1.5, 2.0, 7.0]
-
-
-@pytest.mark.parametrize("share", [0.25, 0.8])
-def test_advantage_learning_pushes_values_apart_and_leaves_the_best_one(share):
-    """Three actions of one state, worth 3, 2.5 and 1: the values that are their own targets."""
-    worth, action = torch.tensor([3.0, 2.5, 1.0]), torch.arange(3)
-    values = torch.tensor([0.0, 9.0, -4.0])
-    for _ in range(300):
-        rows = values.expand(3, 3)
-        values = advantage_target(worth, rows, rows[action, action], share)
-    torch.testing.assert_close(values, torch.tensor([3.0, 3 - 0.5 / (1 - share), 3 - 2 / (1 - share)]))
 
 
 def test_a_terminated_episode_has_no_future_and_a_truncated_one_does():

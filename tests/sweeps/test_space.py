@@ -69,7 +69,10 @@ REFUSED = {
         "buffer_size=1000..5000",
         "learning_starts=100..1001",
     ],
-    "mirror_acting must be off without candidates": ["mirror_acting=True,False", "candidates=0..3"],
+    "learning_rate_end must be at most learning_rate, got 0.01 with": [
+        "learning_rate=0.0001..0.009",
+        "learning_rate_end=0.0001..0.01",
+    ],
 }
 
 
@@ -90,7 +93,7 @@ def test_no_setting_that_says_what_is_measured_can_be_searched():
 
 def test_ends_that_fit_together_are_taken_though_one_does_not_fit_the_base():
     assert len(parsed("buffer_size=1000..5000", "learning_starts=100..1000")) == 2
-    assert len(parsed("mirror_acting=True,False", "candidates=1..3")) == 2
+    assert len(parsed("learning_rate=0.01..0.02", "learning_rate_end=0.005..0.01")) == 2
 
 
 @pytest.mark.parametrize("text", ["n_step = 3\n", "n_step = []\n", "n_step\n", "[n_step]\na = 1\n"])

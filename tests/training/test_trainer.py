@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 import fastlander.training.trainer
 from fastlander import Config, Trainer
+from fastlander.evaluation.episodes import evaluate, make_eval_env
 from fastlander.presets import ENV_DEFAULTS
 from fastlander.training.trainer import Diverged
 from tests.twins import lecture_network
@@ -203,6 +204,19 @@ def test_the_best_preset_uses_its_whole_budget_and_keeps_the_best_candidate(tmp_
         tmp_path / "twin", **{**vars(config), "candidates": 0, "output_dir": tmp_path / "twin", "progress": False}
     )
     assert last.agent.scores == result.agent.scores  # the same run up to the choice
+
+
+@pytest.mark.parametrize("averaged", [0, 4_096])
+def test_what_is_judged_is_what_is_kept_where_it_looks_both_ways(tmp_path, averaged):
+    """Without candidates too: the judged episodes are played again by the saved network."""
+    result = train(
+        tmp_path / "run", mirror_acting=True, judged_average=averaged, eval_gate=-1e9, eval_interval=1_000,
+        eval_episodes=8, total_timesteps=4_000, hidden_sizes=(16,),
+    )  # fmt: skip
+    with contextlib.closing(make_eval_env(result.config, 8)) as env:
+        again = evaluate(result.agent.q_net.greedy, env, result.evaluation.seeds.tolist())
+    assert again.returns.tolist() == result.evaluation.returns.tolist()
+    assert result.agent.q_net.sizes == (8, 32, 4)
 
 
 def test_a_policy_that_looks_both_ways_is_a_plain_network_twice_as_wide(tmp_path):

@@ -166,7 +166,7 @@ class FusedLearner:
 
 
 def hyperparameters_of(config: Config) -> np.ndarray:
-    """A run's Hyperparameters as float64[12]."""
+    """A run's Hyperparameters as float64[11]."""
     return pack_hyperparameters(
         Hyperparameters(
             learning_rate=config.learning_rate,
@@ -180,6 +180,5 @@ def hyperparameters_of(config: Config) -> np.ndarray:
             double_dqn=config.double_dqn,
             separate_target=config.separate_target,
             mirror_rows=config.batch_size // 2 if config.mirrors else 0,
-            advantage=np.float32(config.advantage_learning),
         )
     )

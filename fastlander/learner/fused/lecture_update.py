@@ -35,7 +35,6 @@ PLAIN_MSE = Hyperparameters(
     double_dqn=False,
     separate_target=False,
     mirror_rows=0,
-    advantage=np.float32(0),
 )
 """The mean squared error of a network that is its own target; Adam's part is not used."""
 

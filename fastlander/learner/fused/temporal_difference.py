@@ -27,17 +27,16 @@ class Hyperparameters(NamedTuple):
     double_dqn: bool
     separate_target: bool
     mirror_rows: int
-    advantage: np.float32
 
 
 def pack_hyperparameters(hyperparameters: Hyperparameters) -> np.ndarray:
-    """The fields as float64[12], the form in which kernels take them."""
+    """The fields as float64[11], the form in which kernels take them."""
     return np.array(hyperparameters, np.float64)
 
 
 @inlined
 def unpack_hyperparameters(packed):
-    """The Hyperparameters that float64[12] holds."""
+    """The Hyperparameters that float64[11] holds."""
     return Hyperparameters(
         packed[0],
         packed[1],
@@ -50,7 +49,6 @@ def unpack_hyperparameters(packed):
         packed[8] != 0,
         packed[9] != 0,
         np.int64(packed[10]),
-        np.float32(packed[11]),
     )
 
 
@@ -101,9 +99,6 @@ def td_gradient(memory, plan, gradient, hyper, batch, total):
         at, action = row * width, batch.action[row]
         best = best_action(memory, chooser + at, actions)
         wanted = batch.reward[row] * hyper.reward_scale + batch.discount[row] * memory[future + at + best]
-        if hyper.advantage > 0:
-            highest = memory[values + at + best_action(memory, values + at, actions)]
-            wanted -= hyper.advantage * (highest - memory[values + at + action])
         error = memory[values + at + action] - wanted
         for n in range(0, width, LANES):
             store16(memory, grads + at + n, fill16(_ZERO))
