@@ -1,6 +1,8 @@
 """Greedy episodes, many side by side: policies to `Evaluation`s."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -22,7 +24,7 @@ def evaluate(policy: Policy, env: VectorEnv, seeds: list[int]) -> Evaluation:
     return evaluate_all([policy], env, seeds)[0]
 
 
-def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -> list[Evaluation]:
+def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int], processors: int = 1) -> list[Evaluation]:
     """Play one episode per seed with each policy, side by side.
 
     Every episode that is begun is finished and counted. To stop at the first E that end would favour short ones.
@@ -31,6 +33,8 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
         policies: P of them.
         env: N environments with autoreset DISABLED; the first N / P are the first policy's, and so on.
         seeds: E seeds; episode i of every policy is what the environment plays from seed i.
+        processors: how many may be used to choose actions; this changes no result. With more than one, a second thread
+            asks every other policy.
     """
     count, n = len(seeds), env.num_envs // len(policies)
     evaluations = [
@@ -47,33 +51,57 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int]) -
     # Of each policy, where it plays.
     rows_of = [k * n + np.flatnonzero(playing[k * n : (k + 1) * n]) for k in range(len(policies))]
     obs, _ = env.reset(seed=(seeds[:n] + seeds[:1] * (n - count)) * len(policies))
-    while left:
-        inputs = np.asarray(obs, np.float32)
-        for policy, rows in zip(policies, rows_of, strict=True):
+    with _chooser(policies, processors) as choose:
+        while left:
+            choose(np.asarray(obs, np.float32), rows_of, actions)
+            obs, reward, terminated, truncated, _ = env.step_some(actions, playing) if rests else env.step(actions)
+            returns += reward
+            playtimes += 1
+            ended = terminated | truncated
+            if not np.count_nonzero(ended):
+                continue
+            new_seeds: list[int | None] = [None] * env.num_envs
+            for i in np.flatnonzero(ended):
+                k, j = i // n, episode[i]
+                if j < count:
+                    evaluations[k].returns[j], evaluations[k].playtimes[j] = returns[i], playtimes[i]
+                    evaluations[k].last_rewards[j], evaluations[k].terminated[j] = reward[i], terminated[i]
+                    left -= 1
+                episode[i] = begun[k]
+                playing[i] = begun[k] < count or not rests
+                new_seeds[i] = seeds[begun[k]] if begun[k] < count else seeds[0]
+                begun[k] += 1
+            rows_of = [k * n + np.flatnonzero(playing[k * n : (k + 1) * n]) for k in range(len(policies))]
+            returns[ended], playtimes[ended] = 0, 0
+            if (ended & playing).any():
+                obs, _ = env.reset(seed=new_seeds, options={"reset_mask": ended & playing})
+    return evaluations
+
+
+@contextlib.contextmanager
+def _chooser(
+    policies: Sequence[Policy], processors: int
+) -> Iterator[Callable[[np.ndarray, list[np.ndarray], np.ndarray], None]]:
+    """A function that asks each policy for the actions of its rows: (inputs, rows_of, actions to write)."""
+
+    def choose(
+        inputs: np.ndarray, rows_of: list[np.ndarray], actions: np.ndarray, first: int = 0, step: int = 1
+    ) -> None:
+        for policy, rows in list(zip(policies, rows_of, strict=True))[first::step]:
             if len(rows):
                 actions[rows] = policy(inputs[rows])
-        obs, reward, terminated, truncated, _ = env.step_some(actions, playing) if rests else env.step(actions)
-        returns += reward
-        playtimes += 1
-        ended = terminated | truncated
-        if not np.count_nonzero(ended):
-            continue
-        new_seeds: list[int | None] = [None] * env.num_envs
-        for i in np.flatnonzero(ended):
-            k, j = i // n, episode[i]
-            if j < count:
-                evaluations[k].returns[j], evaluations[k].playtimes[j] = returns[i], playtimes[i]
-                evaluations[k].last_rewards[j], evaluations[k].terminated[j] = reward[i], terminated[i]
-                left -= 1
-            episode[i] = begun[k]
-            playing[i] = begun[k] < count or not rests
-            new_seeds[i] = seeds[begun[k]] if begun[k] < count else seeds[0]
-            begun[k] += 1
-        rows_of = [k * n + np.flatnonzero(playing[k * n : (k + 1) * n]) for k in range(len(policies))]
-        returns[ended], playtimes[ended] = 0, 0
-        if (ended & playing).any():
-            obs, _ = env.reset(seed=new_seeds, options={"reset_mask": ended & playing})
-    return evaluations
+
+    if processors < 2 or len(policies) < 2:
+        yield choose
+        return
+    with ThreadPoolExecutor(1) as helper:
+
+        def choose_together(inputs: np.ndarray, rows_of: list[np.ndarray], actions: np.ndarray) -> None:
+            others = helper.submit(choose, inputs, rows_of, actions, 1, 2)
+            choose(inputs, rows_of, actions, 0, 2)
+            others.result()
+
+        yield choose_together
 
 
 def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: int | None = None) -> VectorEnv:

@@ -15,6 +15,7 @@ from fastlander.evaluation.candidates import Candidate
 from fastlander.evaluation.episodes import evaluate, evaluate_all, make_eval_env
 from fastlander.evaluation.evaluation import Evaluation, Judgement, pooled
 from fastlander.evaluation.scores import WINDOW, Scores
+from fastlander.kernels.processor import available_processors
 from fastlander.learner.dqn import DQN
 from fastlander.states import Array, Form, NumPyStream, Real, Weights, Whole, check_state
 from fastlander.streams import draw_seeds, spawn_streams
@@ -174,7 +175,10 @@ class Judge:
         """Play the same fresh episodes with each candidate."""
         seeds = draw_seeds(self._rng, episodes)
         with closing(make_eval_env(self.config, episodes, len(candidates), self._processors)) as env:
-            return evaluate_all([self.dqn.policy(candidate.parameters) for candidate in candidates], env, seeds)
+            # On a GPU one thread launches all.
+            processors = (self._processors or available_processors()) if self.dqn.device.type == "cpu" else 1
+            policies = [self.dqn.policy(candidate.parameters) for candidate in candidates]
+            return evaluate_all(policies, env, seeds, processors)
 
     def take_last_mean(self) -> float | None:
         """Mean return of the last judgement; None if there was none since the last call."""

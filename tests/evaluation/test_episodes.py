@@ -1,3 +1,6 @@
+import contextlib
+import threading
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -42,16 +45,28 @@ def test_every_seed_is_played_as_a_single_environment_plays_it(num_envs, backend
     assert 0 < evaluation.terminated.sum() < len(seeds)
 
 
+@pytest.mark.parametrize("processors", [1, 2])
 @pytest.mark.parametrize("backend", ["native", "sync"])
-def test_policies_side_by_side_are_judged_as_alone(backend):
+def test_policies_side_by_side_are_judged_as_alone(backend, processors):
     def idle(obs):
         return np.zeros(len(obs), np.int64)
 
     seeds, limit = [11, 5, 900, 7, 8], 150
     settings = {"backend": backend, "autoreset_mode": AutoresetMode.DISABLED, "max_episode_steps": limit}
-    together = evaluate_all([lander_policy, idle, lander_policy], make_vec_env(num_envs=6, **settings), seeds)
+    policies = [lander_policy, idle, lander_policy]
+    together = evaluate_all(policies, make_vec_env(num_envs=6, **settings), seeds, processors)
     alone = [evaluate(policy, make_vec_env(num_envs=2, **settings), seeds) for policy in (lander_policy, idle)]
     for one, other in zip(together, [*alone, alone[0]], strict=True):
         for a, b in zip(vars(one).values(), vars(other).values(), strict=True):
             assert np.array_equal(a, b)
     assert together[0].mean != together[1].mean
+
+
+def test_an_error_of_a_policy_that_a_second_thread_asks_is_raised():
+    def broken(obs):
+        raise KeyError("broken")
+
+    with contextlib.closing(make_vec_env(num_envs=2, autoreset_mode=AutoresetMode.DISABLED)) as env:
+        with pytest.raises(KeyError, match="broken"):
+            evaluate_all([lander_policy, broken], env, [1], processors=2)
+        assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]

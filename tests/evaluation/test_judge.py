@@ -190,7 +190,7 @@ def test_a_state_goes_on_and_another_one_is_refused(judged):
 def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
     rounds, crashes = [], 0
 
-    def faked(policies, env, seeds):
+    def faked(policies, env, seeds, processors):
         rounds.append((policies, seeds))
         # In the first round everybody gets the same: the order stands by what comes later.
         means = policies if len(rounds) > 1 else [200 + 0.01 * p for p in policies]
