@@ -4,8 +4,8 @@ import numba
 import numpy as np
 import pytest
 
-from fastlander.kernels.simd import all_lanes, any_lane, bits, square_root, to_f32, to_f64, to_i32, where
-from fastlander.kernels.simd_memory import gather, index16, index32, scatter, transpose16
+from fastlander.kernels.simd import all_lanes, any_lane, bits, lane_bits, square_root, to_f32, to_f64, to_i32, where
+from fastlander.kernels.simd_memory import gather, index16, index32, prefetch, scatter, transpose16
 from fastlander.physics.vector_math import rotation
 
 N = 64
@@ -151,3 +151,28 @@ def test_rotation_has_the_c_library_s_sine_and_cosine_at_every_float_below_20():
         patterns = np.arange(first, first + (1 << 22), dtype=np.int32).view(np.float32).reshape(64, -1)
         assert differences_from_libm(patterns) == 0
         assert differences_from_libm(-patterns) == 0
+
+
+@pytest.mark.parametrize(("index", "width"), [(index16, 16), (index32, 32)])
+def test_the_lanes_of_a_mask_are_the_bits_of_a_number(index, width):
+    @numba.njit(error_model="numpy")
+    def positive(values, order):
+        return lane_bits(gather(values, 0, index(order, 0)) > np.float32(0))
+
+    rng, order = np.random.default_rng(4), np.arange(N, dtype=np.int32)
+    for _ in range(20):
+        values = rng.normal(size=(1, N)).astype(np.float32)
+        expected = sum(1 << k for k in range(width) if values[0, k] > 0)
+        assert positive(values, order) == expected
+    assert positive(np.ones((1, N), np.float32), order) == 2**width - 1
+
+
+def test_what_is_fetched_ahead_stays_what_it_is():
+    @numba.njit
+    def fetch(numbers, rows):
+        for k in range(len(numbers)):
+            prefetch(numbers, k)
+            prefetch(rows, k)
+        return numbers.sum() + rows.sum()
+
+    assert fetch(np.arange(5), np.arange(15).reshape(5, 3)) == 10 + 105
