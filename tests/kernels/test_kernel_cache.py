@@ -51,7 +51,10 @@ def test_the_lander_is_made_of_kernels_physics_and_six_files():
 @pytest.mark.parametrize(
     ("kernel", "files"),
     [
-        ("learner.fused.update", "experience.transition lander.symmetry learner.adam matmul passes plan update"),
+        (
+            "learner.fused.update",
+            "experience.transition lander.symmetry learner.adam chunks matmul passes plan temporal_difference update",
+        ),
         ("learner.fused.choose", "matmul passes plan choose"),
         ("learner.adam", "learner.adam"),
         ("experience.fold", "experience.fold"),
