@@ -169,6 +169,13 @@ def same_bits(a, b):
 
 
 @inlined
+def repeats(u0, u1, u2, motor0, motor1, v0, v1, v2, impulse0, impulse1):
+    """Mask: the velocities v and the motors of the impulses have the bits of the u and of motor0 and motor1."""
+    same = same_bits(u0, v0) & same_bits(u1, v1) & same_bits(u2, v2)
+    return same & (bits(motor0) == bits(impulse0.motor)) & (bits(motor1) == bits(impulse1.motor))
+
+
+@inlined
 def add_changes(joint, impulse, first, second, iterations):
     """Add the changes of two iterations in turn, `iterations` in all: (Impulse, mask: a limit lets go meanwhile)."""
     x, y, z = impulse.x, impulse.y, impulse.z
@@ -201,8 +208,7 @@ def solve_limited_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1):
         v0, v1, v2, impulse0, impulse1, b0, b1 = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
         iteration += 2
         check = 2 * iteration
-        cyclic = same_bits(u0, v0) & same_bits(u1, v1) & same_bits(u2, v2)
-        cyclic = cyclic & (bits(motor0) == bits(impulse0.motor)) & (bits(motor1) == bits(impulse1.motor))
+        cyclic = repeats(u0, u1, u2, motor0, motor1, v0, v1, v2, impulse0, impulse1)
         if all_lanes(cyclic) and not any_lane(a0.released | a1.released | b0.released | b1.released):
             end0, lets_go0 = add_changes(joint0, impulse0, a0, b0, VELOCITY_ITERATIONS - iteration)
             end1, lets_go1 = add_changes(joint1, impulse1, a1, b1, VELOCITY_ITERATIONS - iteration)

@@ -7,7 +7,7 @@ is the same in any vector.
 """
 
 from fastlander.kernels.jit import inlined, part
-from fastlander.kernels.simd import bits, lane_bits, where
+from fastlander.kernels.simd import lane_bits, where
 from fastlander.physics.bodies import JOINT0, JOINT1, JOINT_NUMBER0, JOINT_NUMBER1, LANDER, LEG0, LEG1
 from fastlander.physics.constants import VELOCITY_ITERATIONS
 from fastlander.physics.island import begin_joints, load_impulse, store_impulse, store_motion
@@ -17,7 +17,7 @@ from fastlander.physics.island_lanes import (
     finish_island,
     load_motions,
     load_rotations,
-    same_bits,
+    repeats,
     solve_joints,
 )
 from fastlander.physics.revolute_joint import Impulse, limit_state, make_joint
@@ -54,8 +54,7 @@ def iterate(state, index, joint0, joint1, v0, v1, v2, impulse0, impulse1, iterat
     store_motion(state, VELOCITY, LEG1, index, v2)
     waits = lane_bits(index < 0)  # none
     if until < VELOCITY_ITERATIONS:
-        cyclic = same_bits(u0, v0) & same_bits(u1, v1) & same_bits(u2, v2)
-        cyclic = cyclic & (bits(motor0) == bits(impulse0.motor)) & (bits(motor1) == bits(impulse1.motor))
+        cyclic = repeats(u0, u1, u2, motor0, motor1, v0, v1, v2, impulse0, impulse1)
         lets_go = a0.released | a1.released | b0.released | b1.released
         end0, lets_go0 = add_changes(joint0, impulse0, a0, b0, VELOCITY_ITERATIONS - until)
         end1, lets_go1 = add_changes(joint1, impulse1, a1, b1, VELOCITY_ITERATIONS - until)
