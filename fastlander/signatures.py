@@ -9,23 +9,20 @@ from typing import Any
 
 from numba import types
 
+from fastlander.kernels.array_types import (
+    BYTES,
+    DOUBLES,
+    FLAGS,
+    FLOATS,
+    ROWS,
+    STREAM,
+    TRANSITIONS,
+    WORDS,
+    array_of,
+)
+
 Signatures = list[tuple[Any, tuple[types.Type, ...]]]
 """Kernels (Numba's dispatchers), each with the types of its arguments."""
-
-
-def _array(dtype: types.Type, dimensions: int = 1) -> types.Array:
-    return types.Array(dtype, dimensions, "C")
-
-
-_BYTES, _FLAGS, _WORDS, _STREAM = (_array(t) for t in (types.uint8, types.boolean, types.int64, types.uint64))
-_FLOATS, _DOUBLES, _OBS = _array(types.float32), _array(types.float64), _array(types.float32, 2)
-_PLAN = _array(types.int64, 2)
-_TRANSITIONS = (_OBS, _WORDS, _FLOATS, _OBS, _FLOATS)
-
-
-def _served(*arguments: types.Type) -> tuple[types.Type, ...]:
-    """The types of a serving kernel's arguments: signal, patience, what its work takes."""
-    return _WORDS, types.int64, types.Tuple(arguments)
 
 
 def lander() -> Signatures:
@@ -35,10 +32,10 @@ def lander() -> Signatures:
 
     return [
         (serve_steps, STEP_ARGUMENTS),
-        (load_actions, (_WORDS, _array(types.float64, 2))),
-        (ask, (_WORDS,)),
-        (await_all, (_array(types.int64, 2),)),
-        (note_done_here, (_WORDS,)),
+        (load_actions, (WORDS, array_of(types.float64, 2))),
+        (ask, (WORDS,)),
+        (await_all, (array_of(types.int64, 2),)),
+        (note_done_here, (WORDS,)),
     ]
 
 
@@ -53,28 +50,29 @@ def single_lander() -> Signatures:
     """What steps the lander of `gym.make`."""
     from fastlander.lander.step_one import step_one
 
-    return [(step_one, (_BYTES, types.float64, types.float64))]
+    return [(step_one, (BYTES, types.float64, types.float64))]
 
 
 def learner() -> Signatures:
     """What `DQN` acts and learns with, and what stores experience."""
-    from fastlander.experience.fold import fold_step
-    from fastlander.learner.fused.choose import choose, pack
-    from fastlander.learner.fused.update import help_updates, serve_updates
+    from fastlander.experience.fold import FOLD_ARGUMENTS, fold_step
+    from fastlander.learner.fused.choose import CHOOSE_ARGUMENTS, choose, pack
+    from fastlander.learner.fused.update import HELP_ARGUMENTS, UPDATE_ARGUMENTS, help_updates, serve_updates
 
-    windows = _array(types.float32, 3), _array(types.int64, 2), _array(types.float64, 2), _WORDS
-    step = _OBS, _WORDS, _DOUBLES, _OBS, _FLAGS, _FLAGS
-    chunks = _WORDS, _array(types.int64, 3), _OBS, _DOUBLES, _WORDS
-    parts = types.Tuple(_TRANSITIONS), types.Tuple((_WORDS, _FLOATS, _FLOATS)), types.Tuple(chunks)
-    shared = types.Tuple((_FLOATS, _DOUBLES, *parts))
-    job = _DOUBLES, _PLAN, *[_FLOATS] * 5, _STREAM, shared
     return [
-        (pack, (_FLOATS, _PLAN, _FLOATS, _FLOATS)),
-        (choose, (_FLOATS, _PLAN, _OBS, _DOUBLES, _STREAM, _WORDS)),
-        (fold_step, (_DOUBLES, *map(types.Tuple, (windows, step, _TRANSITIONS)))),
-        (serve_updates, _served(*job)),
-        (help_updates, (shared,)),
+        (pack, (FLOATS, array_of(types.int64, 2), FLOATS, FLOATS)),
+        (choose, CHOOSE_ARGUMENTS),
+        (fold_step, FOLD_ARGUMENTS),
+        (serve_updates, UPDATE_ARGUMENTS),
+        (help_updates, HELP_ARGUMENTS),
     ]
+
+
+def loop() -> Signatures:
+    """What takes several vector steps of a run at once."""
+    from fastlander.training.fused_loop import LOOP_ARGUMENTS, take_steps
+
+    return [(take_steps, LOOP_ARGUMENTS)]
 
 
 def lecture() -> Signatures:
@@ -83,17 +81,17 @@ def lecture() -> Signatures:
     from fastlander.learner.adam import flat_adam_step
     from fastlander.learner.fused.lecture_update import batch_gradient, greedy_one, lecture_update
 
-    rows = _array(types.uint8, 2)
+    rows = array_of(types.uint8, 2)
     fields = [types.UniTuple(rows, count) for count in (1, 5)]
-    ring, batch = (_OBS, _WORDS, _DOUBLES, _OBS, _FLAGS), (_OBS, _WORDS, _FLOATS, _OBS, _FLAGS)
-    numbers, place = [types.float32] * 5, (_STREAM, types.int64, types.int64, types.float32)
-    memory = _FLOATS, _PLAN, _DOUBLES
+    ring, batch = (ROWS, WORDS, DOUBLES, ROWS, FLAGS), (ROWS, WORDS, FLOATS, ROWS, FLAGS)
+    numbers, place = [types.float32] * 5, (STREAM, types.int64, types.int64, types.float32)
+    memory = FLOATS, array_of(types.int64, 2), DOUBLES
     return [
-        (greedy_one, (_FLOATS, _WORDS, _FLOATS, _FLOATS)),
-        (lecture_update, (*memory, *[_FLOATS] * 4, *numbers, *place, *ring, *batch, _FLOATS)),
-        (batch_gradient, (*memory, _FLOATS, _FLOATS, *_TRANSITIONS)),
-        (flat_adam_step, (*[_FLOATS] * 4, *numbers)),
-        *[(sample_rows, (_STREAM, types.int64, types.int64, field, field)) for field in fields],
+        (greedy_one, (FLOATS, WORDS, FLOATS, FLOATS)),
+        (lecture_update, (*memory, *[FLOATS] * 4, *numbers, *place, *ring, *batch, FLOATS)),
+        (batch_gradient, (*memory, FLOATS, FLOATS, *TRANSITIONS)),
+        (flat_adam_step, (*[FLOATS] * 4, *numbers)),
+        *[(sample_rows, (STREAM, types.int64, types.int64, field, field)) for field in fields],
     ]
 
 
@@ -101,6 +99,7 @@ GROUPS: dict[str, Callable[[], Signatures]] = {
     "lander": lander,
     "learner": learner,
     "lanes": lanes,
+    "loop": loop,
     "single lander": single_lander,
     "lecture": lecture,
 }

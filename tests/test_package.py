@@ -17,8 +17,8 @@ ORDER = [
     ("", "version validation memory terminal startup presets config streams states arguments"),
     (
         "kernels",
-        "notices shipped processor arrays part_compiler compile_lock kernel_cache jit compile_ahead xoshiro lanes "
-        "tables simd simd_memory addresses atomics threads compile_notice",
+        "notices shipped processor arrays array_types part_compiler compile_lock kernel_cache jit compile_ahead "
+        "xoshiro lanes tables simd simd_memory addresses atomics threads compile_notice",
     ),
     (
         "physics",
@@ -47,8 +47,8 @@ ORDER = [
     ("viewing", "flight trace page report_page comparison compare_page model_card notebook video human"),
     (
         "training",
-        "process clock result progress needs run_state run_progress trainer worker pool run_files "
-        "ray_actor ray_cluster ray_pool engines multi_seed",
+        "process clock result progress needs run_state run_progress fused_loop fused_steps trainer worker pool "
+        "run_files ray_actor ray_cluster ray_pool engines multi_seed",
     ),
     ("sweeps", "space objective race plan directory study search judgement outcome page sweep"),
     ("", "signatures sb3 train sweep evaluate report compare export record play card push verify warmup cli __main__"),

@@ -37,6 +37,11 @@ own.buffer_size = own.n_experiences = 80
 own.learn()
 agent.current_states.sample(4)
 
+landers = fastlander.LunarLanderVectorEnv(32, num_threads=2)
+landers.reset(seed=1)
+landers.step(np.zeros(32, int))
+landers.close()
+
 used = {(kernel, arguments) for kernel in KERNELS for arguments in kernel.overloads}
 # A kernel inside a kernel is compiled with it.
 inside = {"next_below", "next_uint64"}

@@ -28,6 +28,10 @@ class Average:
         self.parameters = flat.clone() if self._over else flat
         """The average, in the same memory throughout; `flat` itself where nothing is averaged."""
 
+    def is_due(self, before: int, after: int) -> bool:
+        """Whether `look` does something between the timesteps `before` and `after`."""
+        return self._over > 0 and crossings(before, after, FOLLOW_EVERY) > 0
+
     def look(self, before: int, after: int) -> None:
         """Follow the parameters between the timesteps `before` and `after`."""
         looks = crossings(before, after, FOLLOW_EVERY) if self._over else 0

@@ -39,9 +39,17 @@ class Candidates:
         self._mean, self._terms = flat.clone(), 0
         self._kept: list[Candidate] = []
 
+    def is_due(self, before: int, after: int) -> bool:
+        """Whether `look` does something between the timesteps `before` and `after`."""
+        if not self._count or after < CHECKPOINTS_FROM * self._total - 100 * FOLLOW_EVERY:
+            return False
+        taken = self._checkpoints_at(after) - self._checkpoints_at(before)
+        looks = crossings(before, after, FOLLOW_EVERY) + crossings(before, after, AVERAGE_EVERY)
+        return self._follower is None or looks > 0 or taken > 0
+
     def look(self, before: int, after: int) -> None:
         """Take the parameters into the averages that are due between the timesteps `before` and `after`."""
-        if not self._count or after < CHECKPOINTS_FROM * self._total - 100 * FOLLOW_EVERY:
+        if not self.is_due(before, after):
             return
         if self._follower is None:
             self._follower = self._flat.clone()

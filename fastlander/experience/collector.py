@@ -69,9 +69,25 @@ class Collector:
         ended = terminated | truncated
         if not np.count_nonzero(ended):  # `any` takes several times as long for so few
             return transitions, NOTHING_FINISHED
+        return transitions, self._finish(ended)
+
+    @property
+    def open_episodes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Score and playtime of the open episodes, float64[N] and int64[N], for a kernel that counts them."""
+        return self._scores, self._playtimes
+
+    def take_over(self, obs: np.ndarray, ended: np.ndarray | None) -> Finished:
+        """Go on where a kernel has stepped the environments: what they show now, and whose episode ended, bool[N].
+
+        The kernel has counted scores and playtimes in `open_episodes`. `obs` is not copied. None: no episode ended.
+        """
+        self._obs = obs
+        return NOTHING_FINISHED if ended is None else self._finish(ended)
+
+    def _finish(self, ended: np.ndarray) -> Finished:
         finished = Finished(self._scores[ended].tolist(), self._playtimes[ended].tolist())
         self._scores[ended], self._playtimes[ended] = 0, 0
-        return transitions, finished
+        return finished
 
     def get_state(self) -> dict[str, Any]:
         """The open episodes, for `set_state`: a copy. The environments' own state is not in it."""

@@ -2,6 +2,9 @@
 
 import math
 
+from numba import types
+
+from fastlander.kernels.array_types import DOUBLES, FLAGS, ROWS, TRANSITIONS, WORDS, array_of
 from fastlander.kernels.jit import kernel
 
 
@@ -47,3 +50,9 @@ def fold_step(powers, windows, step, out):
             window_reward[env, place - leaving] = window_reward[env, place]
         waiting[env] = count - leaving
     return rows
+
+
+_WINDOWS = array_of(types.float32, 3), array_of(types.int64, 2), array_of(types.float64, 2), WORDS
+_STEP = ROWS, WORDS, DOUBLES, ROWS, FLAGS, FLAGS
+FOLD_ARGUMENTS = DOUBLES, types.Tuple(_WINDOWS), types.Tuple(_STEP), types.Tuple(TRANSITIONS)
+"""Numba's types of what `fold_step` is called with."""

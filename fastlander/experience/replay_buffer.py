@@ -133,6 +133,16 @@ class ReplayBuffer(Sequence):
         self._added += count
         self._changes += 1
 
+    @property
+    def added(self) -> int:
+        """Items appended since the last clear."""
+        return self._added
+
+    def take_note(self, count: int) -> None:
+        """Count `count` items that a kernel has appended to `arrays`, each to the slot after the one before."""
+        self._added += count
+        self._changes += 1
+
     def clear(self) -> None:
         """Forget every item."""
         self._added = 0

@@ -1,4 +1,8 @@
-"""Kernels that call kernels by address: each is compiled for itself, and one that is not there has the address 0."""
+"""Kernels that call kernels by address: each is compiled for itself, and one that is not there has the address 0.
+
+There are two ways. By `caller` a kernel takes numbers and pointers, as a function of C does, and its address may be 0.
+By `array_caller` it takes what it takes from Python, arrays and tuples of them too.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,5 +56,35 @@ def caller(*arguments: types.Type) -> Callable[..., None]:
             for kind, wanted in zip(given, arguments, strict=True)
         )
         return (types.none(address, given), generate) if fits else None
+
+    return call
+
+
+def array_address(kernel: Any, arguments: tuple[types.Type, ...]) -> int:
+    """The address of a kernel for arguments of these types, for `array_caller`.
+
+    The kernel is compiled, or loaded if it was compiled before.
+    """
+    kernel.compile(arguments)
+    compiled = kernel.overloads[arguments]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+
+
+def array_caller(returns: types.Type, arguments: tuple[types.Type, ...]) -> Callable[..., Any]:
+    """A function of kernels, (address, arguments as a tuple), that calls the kernel at an address (`array_address`).
+
+    The kernel must raise nothing: its errors are not looked at.
+    """
+
+    @intrinsic
+    def call(typing_context, address, given):
+        def generate(context, builder, sig, args):
+            convention = context.call_conv
+            function_type = convention.get_function_type(returns, arguments)
+            function = builder.inttoptr(args[0], function_type.as_pointer())
+            values = [builder.extract_value(args[1], k) for k in range(len(arguments))]
+            return convention.call_function(builder, function, returns, arguments, values)[1]
+
+        return (returns(address, given), generate) if given == types.Tuple(arguments) else None
 
     return call

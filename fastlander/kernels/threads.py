@@ -27,6 +27,13 @@ SHORT, LONG = 300_000, 3_000_000
 
 
 @inlined
+def asks(signal):
+    """Ask a thread for its work once more. True: the thread sleeps, and the caller has to wake it."""
+    atomic_exchange(signal, ASKED, atomic_load(signal, ASKED) + 1)
+    return atomic_exchange(signal, SLEEPS, 0) == 1
+
+
+@inlined
 def takes(signal):
     """Take work that was asked for and that nobody has begun. True: the caller has to do it now."""
     asked = atomic_load(signal, ASKED)
@@ -81,9 +88,8 @@ def serving(work: Callable) -> Callable[..., None]:
 
 @uncounted_kernel
 def ask(signal):
-    """Ask a thread for its work once more. True: the thread sleeps, and the caller has to wake it."""
-    atomic_exchange(signal, ASKED, atomic_load(signal, ASKED) + 1)
-    return atomic_exchange(signal, SLEEPS, 0) == 1
+    """`asks`, for a caller outside of kernels."""
+    return asks(signal)
 
 
 @uncounted_kernel
@@ -183,6 +189,19 @@ class KernelThreads:
         for signal, wake in zip(self._signals, self._wake, strict=True):
             if ask(signal):
                 wake.put(None)
+
+    def lend(self) -> np.ndarray:
+        """The signals of the threads, int64[threads, 4], for a kernel that asks and awaits them itself."""
+        if self._asked:
+            self.wait()
+        if not self._wake:
+            self._begin()
+        return self._signals
+
+    def wake(self, k: int) -> None:
+        """Wake thread k, which a kernel asked for work while it slept."""
+        self._asked = True
+        self._wake[k].put(None)
 
     def wait(self) -> None:
         """Return when every thread's work is done. Work that a thread has not begun is done here.

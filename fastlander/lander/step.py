@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
+from fastlander.kernels.array_types import BYTES, DOUBLES, WORDS, served
 from fastlander.kernels.jit import inlined, part, shared, uncounted_kernel
 from fastlander.kernels.tables import viewer
 from fastlander.kernels.threads import serving
@@ -275,7 +276,6 @@ def step_once(memory, block, packed_variant, workspace, solvers, num_envs, first
 serve_steps = serving(step_once)
 """`step_once` as the kernel of threads (`KernelThreads`)."""
 
-_BYTES, _WORDS = types.Array(types.uint8, 1, "C"), types.Array(types.int64, 1, "C")
-_STEP = _BYTES, _BYTES, types.Array(types.float64, 1, "C"), _BYTES, _WORDS, types.int64, types.int64, types.int64
-STEP_ARGUMENTS = _WORDS, types.int64, types.Tuple(_STEP)  # signal, patience, those of `step_once`
+_STEP = BYTES, BYTES, DOUBLES, BYTES, WORDS, types.int64, types.int64, types.int64  # of `step_once`
+STEP_ARGUMENTS = served(*_STEP)
 """Numba's types of what `serve_steps` is called with."""

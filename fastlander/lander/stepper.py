@@ -103,12 +103,21 @@ class Stepper:
             settings.table = self.settings.table.copy()
         return settings
 
-    def _step(self, todo: np.ndarray, fresh: np.ndarray) -> None:
-        """`step` for landers that have the same settings."""
+    def lend(self) -> tuple[Any, ...]:
+        """What `step_once` takes from the only thread that steps these landers."""
+        self._look()
+        return self._own
+
+    def _look(self) -> None:
+        """Have the kernels, and those solvers that were compiled since the last step."""
         if not serve_steps.overloads:
             self._compile()
         if MISSING.places:
             MISSING.look()
+
+    def _step(self, todo: np.ndarray, fresh: np.ndarray) -> None:
+        """`step` for landers that have the same settings."""
+        self._look()
         self.exchange.todo[:], self.exchange.fresh[:] = todo, fresh
         if not self._threads:
             run_here(serve_steps, *self._own)

@@ -1,7 +1,8 @@
 """`LunarLanderVectorEnv`: N of Gymnasium's LunarLander-v3 at once, with the same bits."""
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -238,6 +239,18 @@ class LunarLanderVectorEnv(VectorEnv):
             return obs, reward, terminated, truncated, {}
         finally:
             self._free.release()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether `lent` may be used: they were reset, one thread steps them, and none is shown or set by itself."""
+        shown_or_set = self._pictures is not None or self._stepper.settings is not None
+        return self._ready and self.num_threads == 1 and not self.continuous and not shown_or_set
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[tuple[Any, ...]]:
+        """What `step_once` takes, for a kernel that steps these landers, and resets them as their mode says."""
+        with alone(self._free):
+            yield self._stepper.lend()
 
     def render(self) -> tuple[Any, ...] | None:
         """For each lander what its `render_mode` gives, by Gymnasium's renderer and without the engines' particles.

@@ -73,6 +73,8 @@ class Run:
             *(["repeated_actions"] if self.repeated_actions is not None else []),
             *(["average"] if config.judged_average else []),
         )
+        self.at_once = 1
+        """Vector steps that may be taken before somebody looks at the run, at most."""
         self.timesteps = 0
         self.epsilon = config.epsilon_start
         self.solved: bool | None = None
@@ -83,9 +85,9 @@ class Run:
         """The parameters at the last row of metrics whose loss was finite."""
         self._exponents = epsilon_exponents(config)
 
-    def epsilons(self) -> np.ndarray:
-        """float64[N]: the share of random actions of each environment."""
-        return self.epsilon**self._exponents
+    def epsilons(self, epsilon: float | None = None) -> np.ndarray:
+        """float64[N]: the share of random actions of each environment, now or where epsilon is another one."""
+        return (self.epsilon if epsilon is None else epsilon) ** self._exponents
 
     def act(self) -> np.ndarray:
         """What each environment does next, by epsilon-greedy exploration: int64[N]."""
@@ -110,6 +112,20 @@ class Run:
         self.average.look(self.timesteps - self.env.num_envs, self.timesteps)
         self.candidates.look(self.timesteps - self.env.num_envs, self.timesteps)
         self.epsilon = epsilon_at(self.config, self.timesteps, len(self.scores))
+
+    def quiet_steps(self, most: int) -> int:
+        """How many vector steps, 1 to `most`, may be taken before something else is due after them.
+
+        What is due because an episode ended is not looked for.
+        """
+        before, n = self.timesteps, self.env.num_envs
+        most = max(1, min(most, -((before - self.config.total_timesteps) // n)))
+        if self._looks_between(before, before + most * n):
+            most = next(k for k in range(1, most + 1) if self._looks_between(before, before + k * n))
+        return most
+
+    def _looks_between(self, before: int, after: int) -> bool:
+        return self.average.is_due(before, after) or self.candidates.is_due(before, after)
 
     def out_of_budget(self) -> bool:
         """Whether the steps or the episodes are used up."""

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fastlander.config import Config
 from fastlander.environments import make_training_env, module_of
@@ -28,6 +28,9 @@ from fastlander.training.run_state import Run
 from fastlander.validation import InputError, check_path
 from fastlander.viewing.report_page import report_page
 
+if TYPE_CHECKING:
+    from fastlander.training.fused_steps import FusedSteps
+
 
 class Diverged(RunFailed):
     """The loss is no finite number any more; the weights of the last row of metrics before that were kept."""
@@ -37,10 +40,14 @@ def steps(run: Run) -> Iterator[Finished]:
     """Deep Q-learning (Mnih et al. 2015): act, step, store, learn, for ever. Gives the episodes that each step ended.
 
     The updates that one vector step earned are made beside the next one: while the environments step, nothing else
-    needs the network or the buffer.
+    needs the network or the buffer. Where a kernel can do the same, it does, up to `run.at_once` steps at a time.
     """
     dqn, collector, buffer = run.dqn, run.collector, run.buffer
+    fused = fused_steps(run)
     while True:
+        if fused is not None and fused.are_ready():
+            yield fused.take()
+            continue
         action = run.act()
         dqn.learning_rate = learning_rate_at(run.config, run.timesteps)
         with dqn.learning(buffer, run.updates_due()):
@@ -48,6 +55,15 @@ def steps(run: Run) -> Iterator[Finished]:
         buffer.extend_unchecked(transitions)
         run.timesteps += run.env.num_envs
         yield finished
+
+
+def fused_steps(run: Run) -> "FusedSteps | None":
+    """What takes several steps in one kernel, if that can be."""
+    if not run.config.is_lander or run.config.backend not in (None, "native"):
+        return None  # and the lander's kernels are not loaded
+    from fastlander.training.fused_steps import FusedSteps
+
+    return FusedSteps(run) if FusedSteps.fits(run) else None
 
 
 class Trainer:
@@ -126,7 +142,7 @@ class Trainer:
                 memory), or an environment that gives rewards or observations that are no finite numbers.
             RunFailed: the loss is no longer finite (Diverged), or the disk is full (NotWritten).
         """
-        for _ in self.run_steps(processors, interrupted, compact, show):
+        for _ in self._run_steps(processors, interrupted, compact, show, MANY):
             pass
         assert self.result is not None
         return self.result
@@ -155,7 +171,7 @@ class Trainer:
         Raises:
             ValueError, RunFailed: as of `run`, at the first step or later.
         """
-        steps = self._run_steps(processors, interrupted, compact, show)
+        steps = self._run_steps(processors, interrupted, compact, show, 1)
         _OPEN.add(steps)
         return steps
 
@@ -165,6 +181,7 @@ class Trainer:
         interrupted: threading.Event | None,
         compact: bool,
         show: Callable[[str], None] | None,
+        at_once: int,
     ) -> Generator[Progress, None, None]:
         config = self.config
         self.result = None
@@ -175,6 +192,7 @@ class Trainer:
             env = stack.enter_context(contextlib.closing(make_training_env(config)))
             check_run_fits(config, env.single_observation_space.shape[0], int(env.single_action_space.n))
             run = Run(config, env, self._make_dqn, processors)
+            run.at_once = at_once
             stack.enter_context(contextlib.closing(run))
             if self._resumed is None:
                 directory = RunDirectory.create(config)
@@ -207,6 +225,8 @@ class Trainer:
         yield progress
 
 
+MANY = 1_000
+"""Vector steps that may be taken at once where nobody looks at each of them. Fewer are, as episodes end."""
 LARGE_NETWORK = 50_000
 """Parameters from which on a GPU makes updates faster than a CPU (`benchmarks/bench_cuda.py`)."""
 _OPEN: weakref.WeakSet[Generator[Progress, None, None]] = weakref.WeakSet()

@@ -1,7 +1,9 @@
 """The choice of actions as a kernel, and the packing of parameters for it."""
 
 import numpy as np
+from numba import types
 
+from fastlander.kernels.array_types import DOUBLES, FLOATS, ROWS, STREAM, WORDS, array_of
 from fastlander.kernels.jit import uncounted_kernel
 from fastlander.kernels.xoshiro import next_below, next_uint64
 from fastlander.learner.fused.passes import best_action, forward_pass
@@ -36,3 +38,7 @@ def choose(memory, table, obs, epsilon, state, actions):
             actions[row] = next_below(state, count)
         else:
             actions[row] = best_action(memory, values + row * plan.widths[layers], count)
+
+
+CHOOSE_ARGUMENTS = FLOATS, array_of(types.int64, 2), ROWS, DOUBLES, STREAM, WORDS
+"""Numba's types of what `choose` is called with."""

@@ -1,7 +1,7 @@
 """`FusedLearner`: the memory around the fused kernels. It shares the parameters of a QNetwork and its optimizer."""
 
 import operator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,13 @@ from fastlander.learner.fused.update import LOSS, TO_MAKE, help_updates, serve_u
 from fastlander.learner.q_network import QNetwork
 
 _VERSION = operator.attrgetter("_version")
+
+
+class Lent(NamedTuple):
+    """What `FusedLearner.lend` gives, as `fastlander.training.fused_loop` takes it."""
+
+    act: tuple[Any, ...]
+    learn: tuple[Any, ...]
 
 
 class FusedLearner:
@@ -67,6 +74,7 @@ class FusedLearner:
         """Loss of the last update."""
         self._loss = self.loss.numpy()
         self._job = np.zeros(4)
+        self._here = np.zeros(4, np.int64)  # a signal for work that is done in the caller's thread
         self._threads: KernelThreads | None = None
         self._served: ReplayBuffer | None = None  # what the threads sample from
         self._shared: tuple[Any, ...] = ()  # what one that helps them takes
@@ -105,11 +113,7 @@ class FusedLearner:
         if self._processors < 2:
             self.learn(buffer, made, updates)
             return
-        if self._served is not buffer:
-            self.close()
-            arguments = self._arguments(buffer)
-            self._threads, self._served = KernelThreads(serve_updates, [arguments], LONG), buffer
-            self._shared = arguments[-1]
+        self._serve(buffer)
         self._prepare(buffer, made, updates)
         self._board[LEARNING] = ASKED
         self._threads.start()
@@ -123,12 +127,44 @@ class FusedLearner:
             self._conclude(int(self._job[TO_MAKE]))
         self._learning = False
 
+    def lend(self, buffer: ReplayBuffer) -> "Lent":
+        """What a kernel needs that acts and learns in this object's place until `take_back`."""
+        if self._learning:
+            raise RuntimeError("act must be called before learning begins or after it ends")
+        self._refresh()
+        self._learning, threaded = True, self._processors > 1
+        if threaded:
+            self._serve(buffer)
+        signal = self._threads.lend()[0] if threaded else self._here
+        act = self._memory, self._table, self.exploration
+        return Lent(act, (threaded, self._chunked, signal, self._here, self._arguments(buffer)))
+
+    def wake(self) -> None:
+        """Wake the thread that a kernel asked for updates while it slept."""
+        self._threads.wake(0)
+
+    def take_back(self, updates: int) -> None:
+        """Go on where a kernel has made so many updates."""
+        if self._threads is not None:
+            self._threads.wait()
+        self._learning = False
+        if updates:
+            self._conclude(updates)
+
     def close(self) -> None:
         """End the thread behind `begin`, if there is one."""
         if self._threads is not None:
             self._threads.close()
             self._threads = self._served = None
             self._shared = ()
+
+    def _serve(self, buffer: ReplayBuffer) -> None:
+        """Have a thread that learns from `buffer`."""
+        if self._served is not buffer:
+            self.close()
+            arguments = self._arguments(buffer)
+            self._threads, self._served = KernelThreads(serve_updates, [arguments], LONG), buffer
+            self._shared = arguments[-1]
 
     def _refresh(self) -> None:
         """Pack the parameters anew if something else than these kernels has changed them."""

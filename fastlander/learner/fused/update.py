@@ -4,8 +4,10 @@
 """
 
 import numpy as np
+from numba import types
 
 from fastlander.experience.transition import Transition
+from fastlander.kernels.array_types import DOUBLES, FLOATS, ROWS, STREAM, TRANSITIONS, WORDS, array_of, served
 from fastlander.kernels.atomics import atomic_exchange, atomic_load
 from fastlander.kernels.jit import inlined, part, uncounted_kernel
 from fastlander.kernels.simd import lane_sum, square_root, where
@@ -161,3 +163,10 @@ def help_updates(shared):
         looks += 1
     while atomic_load(chunks.board, LEARNING) == BEGUN:
         compute_one(memory, chunks, hyper, ring, batch)
+
+
+_CHUNKS = WORDS, array_of(types.int64, 3), ROWS, DOUBLES, WORDS
+_SHARED = types.Tuple((FLOATS, DOUBLES, *map(types.Tuple, (TRANSITIONS, (WORDS, FLOATS, FLOATS), _CHUNKS))))
+_UPDATE = DOUBLES, array_of(types.int64, 2), *[FLOATS] * 5, STREAM, _SHARED  # of `make_updates`
+UPDATE_ARGUMENTS, HELP_ARGUMENTS = served(*_UPDATE), (_SHARED,)
+"""Numba's types of what `serve_updates` and `help_updates` are called with."""
