@@ -27,17 +27,25 @@ OWN_KWARGS = (
 """Arguments of `gymnasium.make` and `make_vec` that a run gives itself, and so `Config.env_kwargs` cannot set."""
 WITHOUT_EFFECT = ("output_dir", "progress", "tensorboard", "checkpoint_interval")
 """Settings that do not change the result of a run. They say where it is written, what it shows, how often it saves."""
-ADDED_LATER: dict[str, Any] = {"epsilon_zeta": None, "env_kwargs": {}, "solved_landings": 0.0, "judged_average": 0}
+ADDED_LATER: dict[str, Any] = {
+    "epsilon_zeta": None, "env_kwargs": {}, "solved_landings": 0.0, "judged_average": 0,
+    "fuel_weight": 1.0, "distance_weight": 1.0,
+}  # fmt: skip
 """Settings that earlier versions had none of, with the values by which a run is one of theirs.
 
 Model files and checkpoints do not name a setting that has this value, and a record without it means this value.
 """
+LANDER_ONLY: dict[str, Any] = {
+    "mirror_augmentation": False, "mirror_acting": False, "fuel_weight": 1.0, "distance_weight": 1.0,
+}  # fmt: skip
+"""Settings that other environments than the lander cannot use, with the values that they have there."""
 LANDINGS = 0.97
 """Share of landings that counts as solved for the lander, if nothing else is set."""
 
 Positive = Annotated[float, Range(low=0, low_open=True, high_open=True)]
 Fraction = Annotated[float, Range(low=0, high=1)]
 Finite = Annotated[float, Range(low_open=True, high_open=True)]
+Weight = Annotated[float, Range(low=0, high=100)]
 Beta = Annotated[float, Range(low=0, high=1, high_open=True)]
 Backend = Literal["native", "sync", "async"]
 
@@ -129,6 +137,10 @@ class Config:
     """Updates between two target updates. With 1 here and tau 1 there is no separate target network."""
     reward_scale: Positive = 0.2
     """Factor on the rewards inside the update."""
+    fuel_weight: Weight = 1.0
+    """Weight of the fuel in the rewards that are learned from (LunarLander only). 1 is the game's; scores keep that."""
+    distance_weight: Weight = 1.0
+    """The same for the horizontal distance from the middle of the pad."""
     mirror_augmentation: bool | None = None
     """Reflect half of each batch left to right (LunarLander only). None is on for LunarLander and off for others."""
     mirror_acting: bool = False
@@ -174,9 +186,12 @@ class Config:
             raise InputError(f"solved_landings must be 0 or None for env_id {self.env_id!r}, got {got}")
         if self.backend == "native" and not self.is_lander:
             raise InputError(f"backend must be sync or async for env_id {self.env_id!r}, got native")
-        for name in ("mirror_augmentation", "mirror_acting"):
-            if getattr(self, name) and not self.is_lander:
-                raise InputError(f"{name} must be off for env_id {self.env_id!r}, got True (it knows only {LANDER_ID})")
+        for name, off in LANDER_ONLY.items():
+            value = getattr(self, name)
+            if value is not None and value != off and not self.is_lander:
+                allowed = "off" if isinstance(off, bool) else f"{off:g}"
+                got = f"{value} (it knows only {LANDER_ID})"
+                raise InputError(f"{name} must be {allowed} for env_id {self.env_id!r}, got {got}")
 
     def _check_env_kwargs(self) -> None:
         own = [name for name in OWN_KWARGS if name in self.env_kwargs]
@@ -232,7 +247,7 @@ class Config:
             raise InputError(f"preset must be default for env_id {env_id!r}, got {name!r} (which is for {LANDER_ID})")
         settings = dict(own or PRESETS[name])
         if not is_lander(changes.get("env_id", LANDER_ID)):
-            settings.pop("mirror_acting", None)
+            settings = {name: value for name, value in settings.items() if name not in LANDER_ONLY}
         return cls(**{**settings, **known_settings(changes)})
 
     def origin(self) -> str:

@@ -44,6 +44,15 @@ from fastlander.presets import ENV_DEFAULTS
             {"env_id": "CartPole-v1", "mirror_acting": True, "candidates": 2},
             "mirror_acting must be off for env_id",
         ),
+        (
+            {"env_id": "CartPole-v1", "fuel_weight": 2},
+            "fuel_weight must be 1 for env_id 'CartPole-v1', got 2.0 (it knows only LunarLander-v3)",
+        ),
+        (
+            {"env_id": "CartPole-v1", "distance_weight": 0},
+            "distance_weight must be 1 for env_id 'CartPole-v1', got 0.0",
+        ),
+        ({"distance_weight": -1}, "distance_weight must be a number of at least 0 and at most 100, got -1"),
         ({"candidates": -1}, "candidates must be an integer of at least 0, got -1"),
         ({"epsilon_end": 0.5, "epsilon_start": 0.1}, "epsilon_end must be at most epsilon_start, got 0.5"),
         ({"epsilon_zeta": 1.0}, "epsilon_zeta must be a number above 1 or None, got 1.0"),
@@ -80,6 +89,7 @@ def test_some_settings_have_no_effect_on_the_result():
     names = {field.name for field in dataclasses.fields(Config)}
     # What earlier versions had not is left out where it is not set, so that equal runs leave equal files.
     without = {"output_dir", "progress", "tensorboard", "checkpoint_interval", "epsilon_zeta", "env_kwargs"}
+    without |= {"fuel_weight", "distance_weight"}
     assert names - settings.keys() == without
     lecture = Config.preset("lecture").result_settings()
     assert names - lecture.keys() == without | {"solved_landings", "judged_average"}
@@ -94,7 +104,7 @@ def test_some_settings_have_no_effect_on_the_result():
 
 def test_a_record_of_an_earlier_version_keeps_that_version_s_rules():
     record = json.loads(Config(num_envs=4).to_json())
-    for name in ("solved_landings", "judged_average", "env_kwargs", "epsilon_zeta"):
+    for name in ("solved_landings", "judged_average", "env_kwargs", "epsilon_zeta", "fuel_weight", "distance_weight"):
         del record[name]
     config = Config.from_json(json.dumps(record))
     assert config == Config(num_envs=4, solved_landings=0.0, judged_average=0)

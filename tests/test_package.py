@@ -27,7 +27,7 @@ ORDER = [
     ),
     (
         "lander",
-        "symmetry registration variant exchange pcg64 game lane_solvers step compiled step_one errors interface "
+        "symmetry costs registration variant exchange pcg64 game lane_solvers step compiled step_one errors interface "
         "settings saved_state frames pictures stepper attributes vector_env env flown parity",
     ),
     ("", "environments"),

@@ -8,6 +8,7 @@ from gymnasium.vector import VectorEnv
 from fastlander.environments import final_observations
 from fastlander.experience.n_step import NStep, check_finite
 from fastlander.experience.transition import Transition
+from fastlander.lander.costs import weighed_rewards
 from fastlander.states import Array, check_state
 
 
@@ -28,10 +29,13 @@ class Collector:
         env: N environments in SAME_STEP autoreset.
         seeds: one per environment, for the first episode; later ones go on in each environment's own stream.
         n_step: folds one-step transitions into n-step ones.
+        weights: by which fuel and distance are learned from, of the lander (`weighed_rewards`). Scores do not change.
     """
 
-    def __init__(self, env: VectorEnv, seeds: list[int], n_step: NStep) -> None:
-        self._env, self._seeds, self._n_step = env, seeds, n_step
+    def __init__(
+        self, env: VectorEnv, seeds: list[int], n_step: NStep, weights: tuple[float, float] = (1.0, 1.0)
+    ) -> None:
+        self._env, self._seeds, self._n_step, self._weights = env, seeds, n_step, weights
         self._obs: np.ndarray | None = None
         self._scores = np.zeros(env.num_envs)  # of the open episodes
         self._playtimes = np.zeros(env.num_envs, np.int64)
@@ -62,7 +66,10 @@ class Collector:
         """
         next_obs, reward, terminated, truncated, infos = self._env.step(action)
         final_obs = final_observations(next_obs, infos)
-        transitions = self._n_step.fold(self.obs, action, reward, final_obs, terminated, truncated)
+        learned = reward
+        if self._weights != (1, 1):
+            learned = weighed_rewards(reward, action, self.obs, final_obs, self._weights)
+        transitions = self._n_step.fold(self.obs, action, learned, final_obs, terminated, truncated)
         self._obs = np.asarray(next_obs, np.float32)
         self._scores += reward
         self._playtimes += 1
@@ -72,14 +79,14 @@ class Collector:
         return transitions, self._finish(ended)
 
     @property
-    def open_episodes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Score and playtime of the open episodes, float64[N] and int64[N], for a kernel that counts them."""
-        return self._scores, self._playtimes
+    def counters(self) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+        """For a kernel that steps: score and playtime of the open episodes, float64[N] and int64[N]; the weights."""
+        return self._scores, self._playtimes, self._weights
 
     def take_over(self, obs: np.ndarray, ended: np.ndarray | None) -> Finished:
         """Go on where a kernel has stepped the environments: what they show now, and whose episode ended, bool[N].
 
-        The kernel has counted scores and playtimes in `open_episodes`. `obs` is not copied. None: no episode ended.
+        The kernel has counted scores and playtimes in `counters`. `obs` is not copied. None: no episode ended.
         """
         self._obs = obs
         return NOTHING_FINISHED if ended is None else self._finish(ended)

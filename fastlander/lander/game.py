@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from fastlander.kernels.jit import inlined, part
+from fastlander.lander.costs import MAIN_FUEL, SIDE_FUEL
 from fastlander.lander.pcg64 import integers, uniform
 from fastlander.physics.bodies import (
     JOINT0,
@@ -238,8 +239,8 @@ def finish_step(state, i, variant, main_power, side_power, exchange):
     x, shaping = observe(state, i, exchange.obs)
     gain = shaping - state.f64[SHAPING, i]
     state.f64[SHAPING, i] = shaping
-    gain -= main_power * 0.30
-    gain -= side_power * 0.03
+    gain -= main_power * MAIN_FUEL
+    gain -= side_power * SIDE_FUEL
     over = False
     if i32[CRASHED, i] != 0 or abs(x) >= 1.0:
         over, gain = True, -100.0

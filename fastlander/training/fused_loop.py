@@ -13,6 +13,7 @@ from fastlander.kernels.atomics import atomic_exchange, atomic_load
 from fastlander.kernels.jit import inlined, uncounted_kernel
 from fastlander.kernels.threads import ASKED as ASKED_FOR
 from fastlander.kernels.threads import BEGUN, DONE, asks, note_done, takes
+from fastlander.lander.costs import weighed_reward
 from fastlander.lander.exchange import unpack_exchange
 from fastlander.lander.step import STEP_ARGUMENTS, serve_steps
 from fastlander.learner.fused.choose import CHOOSE_ARGUMENTS, choose
@@ -98,14 +99,14 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
     the epsilons, float64[K, N]; steps from one update to the next. act: memory, plan and stream of the learner. learn:
     whether its thread makes the updates, whether that takes help, its signal, a signal for this thread, and what
     `make_updates` takes. lander: what `step_once` takes, for all N. fold: what `fold_step` takes. episodes: score and
-    playtime of the open ones, float64[N] and int64[N].
+    playtime of the open ones, float64[N] and int64[N], and the weights of `weighed_rewards`.
     """
     rates, epsilons, train_freq = schedule
+    scores, playtimes, weights = episodes
     memory, table, coins = act
     threaded, chunked, signal, here, arguments = learn
     powers, windows, given, out = fold
     obs, action, reward, final_obs, terminated, truncated = given
-    scores, playtimes = episodes
     job, (_, hyper, ring, _, chunks) = arguments[0], arguments[8]
     n, room = len(action), len(ring[1])
     exchange = unpack_exchange(lander[1], n)
@@ -130,9 +131,14 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
         step_landers(calls, here, lander)
         ended = False
         for i in range(n):
-            reward[i], terminated[i], truncated[i] = exchange.reward[i], exchange.terminated[i], exchange.truncated[i]
+            terminated[i], truncated[i] = exchange.terminated[i], exchange.truncated[i]
             for k in range(obs.shape[1]):
                 final_obs[i, k] = exchange.obs[i, k]
+            reward[i] = exchange.reward[i]
+            if weights != (1.0, 1.0):
+                reward[i] = weighed_reward(reward[i], action[i], obs[i, 0], final_obs[i, 0], weights)
+            scores[i] += exchange.reward[i]
+            playtimes[i] += 1
             ended = ended or terminated[i] or truncated[i]
         rows = _fold(calls[_FOLD], (powers, windows, given, out))
         if ended:
@@ -142,8 +148,6 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
         for i in range(n):
             for k in range(obs.shape[1]):
                 obs[i, k] = exchange.obs[i, k]
-            scores[i] += reward[i]
-            playtimes[i] += 1
         if place[DUE] and threaded:
             finish_updates(calls, signal, here, arguments, chunked)
         place[UPDATES] += place[DUE]
@@ -167,6 +171,6 @@ LOOP_ARGUMENTS = (
     types.Tuple((types.boolean, types.boolean, WORDS, WORDS, UPDATE_ARGUMENTS[-1])),
     STEP_ARGUMENTS[-1],
     types.Tuple(FOLD_ARGUMENTS),
-    types.Tuple((DOUBLES, WORDS)),
+    types.Tuple((DOUBLES, WORDS, types.UniTuple(types.float64, 2))),
 )
 """Numba's types of what `take_steps` is called with."""

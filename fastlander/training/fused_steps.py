@@ -125,4 +125,4 @@ class FusedSteps:
         given = self._obs, self._action, self._reward, self._final_obs, self._terminated, self._truncated
         fold = n_step.powers, windows, given, tuple(n_step.out)
         schedule = self._rates, self._epsilons, run.config.train_freq
-        return self._calls, self._place, schedule, lent.act, lent.learn, lander, fold, run.collector.open_episodes
+        return self._calls, self._place, schedule, lent.act, lent.learn, lander, fold, run.collector.counters

@@ -1,3 +1,4 @@
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -73,3 +74,29 @@ def test_numbers_that_are_none_stop_the_run(env_id, line):
     assert str(caught.value).startswith(line)
     assert np.isfinite(np.asarray(buffer["reward"])).all()
     assert np.isfinite(np.asarray(buffer["next_obs"])).all()
+
+
+@pytest.mark.parametrize("weights", [(3.0, 5.0), (1.0, 2.5), (0.0, 1.0)])
+def test_weights_of_fuel_and_distance_by_gymnasium_s_own_lander(weights):
+    """What is learned from is the game's reward with its two terms scaled; the score is the game's."""
+    env = make_vec_env(num_envs=1)
+    collector = Collector(env, [7], NStep(1, 1, 1.0, 8), weights)
+    own = gym.make("LunarLander-v3")
+    own.reset(seed=7)
+    rng, learned, score = np.random.default_rng(3), [], 0.0
+    x = abs(collector.obs[0, 0].astype(np.float64))
+    while True:
+        action = int(rng.integers(4))
+        obs, reward, terminated, truncated, _ = own.step(action)
+        fuel = 0.3 * (action == 2) + 0.03 * (action in (1, 3))
+        away = 100 * (abs(np.float64(obs[0])) - x)
+        x, score = abs(np.float64(obs[0])), score + reward
+        transitions, finished = collector.step(np.array([action]))
+        learned.append(transitions.reward[0])
+        assert learned[-1] == pytest.approx(
+            reward - (weights[0] - 1) * fuel - (weights[1] - 1) * away, rel=1e-5, abs=1e-5
+        )
+        if terminated or truncated:
+            break
+    assert finished.scores == [pytest.approx(score)]
+    assert len(learned) > 50

@@ -39,12 +39,12 @@ def test_imports_are_found_as_python_finds_them():
         assert names(kernel_cache.imported_files(path)) == expected, path
 
 
-def test_the_lander_is_made_of_kernels_physics_and_six_files():
+def test_the_lander_is_made_of_kernels_physics_and_seven_files():
     files = names(kernel_cache.source_files(PACKAGE / "lander" / "step.py"))
     physics = names(path for path in (PACKAGE / "physics").glob("*.py") if path.stem != "__init__")
     assert physics < files
     assert {name for name in files - physics if not name.startswith("kernels.")} == {
-        f"lander.{name}" for name in ("exchange", "game", "lane_solvers", "pcg64", "step", "variant")
+        f"lander.{name}" for name in ("costs", "exchange", "game", "lane_solvers", "pcg64", "step", "variant")
     }
 
 

@@ -1,0 +1,38 @@
+"""What a flight costs beside its outcome: fuel, and the distance from the middle of the pad.
+
+Gymnasium's rewards have both. A learner may weigh them more than the game does (`Config.fuel_weight` and
+`Config.distance_weight`).
+"""
+
+import numpy as np
+
+from fastlander.kernels.jit import inlined
+
+MAIN_FUEL, SIDE_FUEL = 0.30, 0.03  # points for a step with the main engine, or with a side engine, at full power
+DISTANCE = 100.0  # points for each unit of x, half the width of the picture
+FUEL = (0.0, SIDE_FUEL, MAIN_FUEL, SIDE_FUEL)  # by action
+
+
+@inlined
+def weighed_reward(reward, action, x, next_x, weights):
+    """`weighed_rewards` of one lander."""
+    away = abs(np.float64(next_x)) - abs(np.float64(x))
+    return reward - (weights[0] - 1) * FUEL[action] - (weights[1] - 1) * DISTANCE * away
+
+
+def weighed_rewards(
+    reward: np.ndarray, action: np.ndarray, obs: np.ndarray, next_obs: np.ndarray, weights: tuple[float, float]
+) -> np.ndarray:
+    """Rewards as they are learned from: float64[N].
+
+    The distance is a potential (Ng et al. 1999): over an episode its share adds up to what the last distance costs,
+    less what the first one does.
+
+    Args:
+        reward: float64[N], the game's.
+        action: int64[N].
+        obs, next_obs: float32[N, 8], before and after the step.
+        weights: `Config.fuel_weight` and `Config.distance_weight`; the game's own is 1.
+    """
+    away = np.abs(next_obs[:, 0].astype(np.float64)) - np.abs(obs[:, 0].astype(np.float64))
+    return reward - (weights[0] - 1) * np.array(FUEL)[action] - (weights[1] - 1) * DISTANCE * away
