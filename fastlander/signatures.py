@@ -68,11 +68,12 @@ def learner() -> Signatures:
     ]
 
 
-def loop() -> Signatures:
-    """What takes several vector steps of a run at once."""
+def loops() -> Signatures:
+    """What takes several vector steps at once, of a run or of greedy episodes."""
+    from fastlander.evaluation.flight_loop import FLIGHT_ARGUMENTS, fly
     from fastlander.training.fused_loop import LOOP_ARGUMENTS, take_steps
 
-    return [(take_steps, LOOP_ARGUMENTS)]
+    return [(take_steps, LOOP_ARGUMENTS), (fly, FLIGHT_ARGUMENTS)]
 
 
 def lecture() -> Signatures:
@@ -99,7 +100,7 @@ GROUPS: dict[str, Callable[[], Signatures]] = {
     "lander": lander,
     "learner": learner,
     "lanes": lanes,
-    "loop": loop,
+    "loops": loops,
     "single lander": single_lander,
     "lecture": lecture,
 }

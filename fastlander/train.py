@@ -164,7 +164,7 @@ def _compile_ahead(config: Config) -> None:
     if config.is_lander and config.backend in (None, "native"):
         from fastlander.lander.compiled import start_second_process
 
-        start_second_process("learner", "lanes", "loop")
+        start_second_process("learner", "lanes", "loops")
 
 
 def _train_seeds(arguments: Arguments) -> int:

@@ -38,7 +38,7 @@ ORDER = [
         "matmul plan passes choose policy temporal_difference chunks update learner lecture_update agent_learner",
     ),
     ("learner", "dqn agent"),
-    ("evaluation", "evaluation statistics scores episodes average candidates judge"),
+    ("evaluation", "evaluation statistics scores flight_loop flights episodes average candidates judge"),
     (
         "storage",
         "reading files settings_file hub card tables checkpoint model_file model saved_run run_directory "

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -11,6 +12,9 @@ from fastlander.config import Config
 from fastlander.environments import find_spec, make_vec_env, training_limit
 from fastlander.evaluation.evaluation import Evaluation
 from fastlander.kernels.processor import available_processors
+
+if TYPE_CHECKING:
+    from fastlander.evaluation.flights import FusedFlights
 
 MAX_EVAL_ENVS, MAX_NATIVE_EVAL_ENVS = 16, 128  # environments that play side by side for each policy
 MAX_THREADS = 4  # threads that step them
@@ -47,16 +51,13 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int], p
     returns, playtimes = np.zeros(env.num_envs), np.zeros(env.num_envs, np.int64)
     # Native landers without an episode left stand still. Other environments have to play on.
     rests = hasattr(env, "step_some")
-    playing, actions = (episode < count) | (not rests), np.zeros(env.num_envs, np.int64)
+    playing = (episode < count) | (not rests)
     # Of each policy, where it plays.
     rows_of = [k * n + np.flatnonzero(playing[k * n : (k + 1) * n]) for k in range(len(policies))]
     obs, _ = env.reset(seed=(seeds[:n] + seeds[:1] * (n - count)) * len(policies))
-    with _chooser(policies, processors) as choose:
+    with _stepper(policies, env, rests, processors) as step:
         while left:
-            choose(np.asarray(obs, np.float32), rows_of, actions)
-            obs, reward, terminated, truncated, _ = env.step_some(actions, playing) if rests else env.step(actions)
-            returns += reward
-            playtimes += 1
+            obs, reward, terminated, truncated = step(obs, rows_of, playing, returns, playtimes)
             ended = terminated | truncated
             if not np.count_nonzero(ended):
                 continue
@@ -76,6 +77,36 @@ def evaluate_all(policies: Sequence[Policy], env: VectorEnv, seeds: list[int], p
             if (ended & playing).any():
                 obs, _ = env.reset(seed=new_seeds, options={"reset_mask": ended & playing})
     return evaluations
+
+
+@contextlib.contextmanager
+def _stepper(policies: Sequence[Policy], env: VectorEnv, rests: bool, processors: int) -> Iterator[Callable[..., Any]]:
+    """A function that steps those that play, once, or several times until an episode ends.
+
+    It takes the observations, of each policy where it plays, bool[N] of those that play, and the returns and playtimes
+    to add to. It gives the observations, rewards and flags of the last step.
+    """
+    fused = _fused_flights(policies, env) if rests else None
+    actions = np.zeros(env.num_envs, np.int64)
+    with _chooser(policies, processors) as choose:
+
+        def step(obs, rows_of, playing, returns, playtimes):
+            if fused is not None and fused.are_ready():
+                return fused.take(playing, returns, playtimes)
+            choose(np.asarray(obs, np.float32), rows_of, actions)
+            obs, reward, terminated, truncated, _ = env.step_some(actions, playing) if rests else env.step(actions)
+            returns += reward
+            playtimes += 1
+            return obs, reward, terminated, truncated
+
+        yield step
+
+
+def _fused_flights(policies: Sequence[Policy], env: VectorEnv) -> "FusedFlights | None":
+    """What takes the steps of native landers in a kernel, if that can be."""
+    from fastlander.evaluation.flights import FusedFlights
+
+    return FusedFlights(policies[0], env) if FusedFlights.fit(policies, env) else None
 
 
 @contextlib.contextmanager

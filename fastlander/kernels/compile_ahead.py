@@ -8,11 +8,17 @@ import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+
+from fastlander.kernels.jit import is_compiled
 from fastlander.kernels.notices import say
 from fastlander.kernels.processor import available_processors
 from fastlander.startup import is_command
 
+INTERVAL = 0.5  # s, between two looks at what the second process has compiled
 _CODE = """
 import importlib, sys
 sys.path[:] = {path!r}
@@ -64,3 +70,29 @@ class SecondProcess:
 
 SECOND_PROCESS = SecondProcess()
 """The one of this process."""
+
+
+class Loop:
+    """A kernel that calls others by address and does the work of a loop in Python, as soon as it is compiled.
+
+    Args:
+        kernel: the loop.
+        arguments: Numba's types of its arguments.
+        addresses: gives the addresses of the kernels that it calls, and compiles those that are not there.
+    """
+
+    def __init__(self, kernel: Any, arguments: tuple[Any, ...], addresses: Callable[[], list[int]]) -> None:
+        self._kernel, self._arguments, self._addresses = kernel, arguments, addresses
+        self._next_look = 0.0
+        self.calls: np.ndarray | None = None
+        """int64[calls], the addresses, when the loop can be used."""
+
+    def is_ready(self) -> bool:
+        """Whether the loop can be used. What no second process is compiling is compiled now."""
+        if self.calls is None and time.monotonic() >= self._next_look:
+            if SECOND_PROCESS.is_running() and not is_compiled(self._kernel, self._arguments):
+                self._next_look = time.monotonic() + INTERVAL
+            else:
+                self._kernel.compile(self._arguments)
+                self.calls = np.array(self._addresses(), np.int64)
+        return self.calls is not None

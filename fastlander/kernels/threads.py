@@ -194,7 +194,7 @@ class KernelThreads:
         """The signals of the threads, int64[threads, 4], for a kernel that asks and awaits them itself."""
         if self._asked:
             self.wait()
-        if not self._wake:
+        if self._shares and not self._wake:
             self._begin()
         return self._signals
 
@@ -202,6 +202,11 @@ class KernelThreads:
         """Wake thread k, which a kernel asked for work while it slept."""
         self._asked = True
         self._wake[k].put(None)
+
+    def do_share(self, k: int) -> None:
+        """Do the work of thread k here, which a kernel has taken from it."""
+        run_here(self._serve, *self._shares[k])
+        note_done_here(self._signals[k])
 
     def wait(self) -> None:
         """Return when every thread's work is done. Work that a thread has not begun is done here.
@@ -213,8 +218,7 @@ class KernelThreads:
             self._asked = False
             raise RuntimeError("the process was forked while threads were at work: what they made is lost here")
         while (k := await_all(self._signals)) >= 0:
-            run_here(self._serve, *self._shares[k])
-            note_done_here(self._signals[k])
+            self.do_share(k)
         self._asked = False
 
     def close(self) -> None:

@@ -6,15 +6,13 @@ import numpy as np
 
 import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.kernels.addresses import address_of
-from fastlander.kernels.compile_ahead import SECOND_PROCESS
+from fastlander.kernels.compile_ahead import INTERVAL, SECOND_PROCESS
 from fastlander.kernels.jit import is_compiled, is_kept
 from fastlander.lander.lane_solvers import LANE_SOLVER_ARGUMENTS, LANE_SOLVERS, NUM_LANE_SOLVERS
 from fastlander.lander.step import STEP_ARGUMENTS, serve_steps
 
 ADDRESSES = np.zeros(NUM_LANE_SOLVERS, np.int64)
 """The addresses of the solvers in lanes; 0 for one that is not there, or that this processor cannot use."""
-
-_INTERVAL = 0.5  # s
 
 
 class MissingSolvers:
@@ -35,7 +33,7 @@ class MissingSolvers:
             if wait or not SECOND_PROCESS.is_running() or is_compiled(solver, LANE_SOLVER_ARGUMENTS):
                 ADDRESSES[place] = address_of(solver, LANE_SOLVER_ARGUMENTS)
                 self.places.remove(place)
-        self._next_look = time.monotonic() + _INTERVAL
+        self._next_look = time.monotonic() + INTERVAL
 
     def look(self) -> None:
         """`load`, if the last time is a while ago."""

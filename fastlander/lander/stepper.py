@@ -40,14 +40,20 @@ class Stepper:
         self._packed = pack_variant(variant)
         size = -(-num_envs // (16 * num_threads)) * 16  # landers of a thread: full vectors, except for the last thread
         ranges = [(first, min(first + size, num_envs)) for first in range(0, num_envs, size)]
-        self._own, *shares = [
+        self.own, *shares = [
             (
                 *(self.memory, block, self._packed, np.zeros(workspace_size(last - first), np.uint8)),
                 *(solvers, num_envs, first, last),
             )
             for first, last in ranges
         ]
-        self._threads = KernelThreads(serve_steps, shares)
+        """What `step_once` takes from the thread that calls `step`."""
+        self.whole = self.own
+        """What it takes from a thread that steps all landers."""
+        if shares:
+            memory = np.zeros(workspace_size(num_envs), np.uint8)
+            self.whole = (*self.own[:3], memory, *self.own[4:6], 0, num_envs)
+        self.threads = KernelThreads(serve_steps, shares)
 
     def load(self, actions: Any) -> None:
         """Check the actions and put them into the exchange.
@@ -103,12 +109,7 @@ class Stepper:
             settings.table = self.settings.table.copy()
         return settings
 
-    def lend(self) -> tuple[Any, ...]:
-        """What `step_once` takes from the only thread that steps these landers."""
-        self._look()
-        return self._own
-
-    def _look(self) -> None:
+    def look(self) -> None:
         """Have the kernels, and those solvers that were compiled since the last step."""
         if not serve_steps.overloads:
             self._compile()
@@ -117,16 +118,16 @@ class Stepper:
 
     def _step(self, todo: np.ndarray, fresh: np.ndarray) -> None:
         """`step` for landers that have the same settings."""
-        self._look()
+        self.look()
         self.exchange.todo[:], self.exchange.fresh[:] = todo, fresh
-        if not self._threads:
-            run_here(serve_steps, *self._own)
+        if not self.threads:
+            run_here(serve_steps, *self.own)
             return
-        self._threads.start()
+        self.threads.start()
         try:
-            run_here(serve_steps, *self._own)
+            run_here(serve_steps, *self.own)
         finally:
-            self._threads.wait()
+            self.threads.wait()
 
     def results(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Copies of what the last step gave: obs, reward, terminated, truncated (see `Exchange`)."""
@@ -135,13 +136,13 @@ class Stepper:
 
     def close(self) -> None:
         """End the threads."""
-        self._threads.close()
+        self.threads.close()
 
     def _compile(self) -> None:
         """Compile the kernels, or load what an earlier process compiled, by a step of no landers."""
         start_second_process("lanes", "learner")
         load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
-        run_here(serve_steps, *self._own[:-2], 0, 0)
+        run_here(serve_steps, *self.own[:-2], 0, 0)
         MISSING.load()
 
 

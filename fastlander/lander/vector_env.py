@@ -226,9 +226,7 @@ class LunarLanderVectorEnv(VectorEnv):
             self._check_open()
             raise InputError("step_some must be called after reset, with autoreset_mode DISABLED")
         mask = checked_mask("mask", mask, self.num_envs)
-        if not self._free.acquire(False):
-            raise RuntimeError(BUSY)
-        try:
+        with alone(self._free):
             self._stepper.load(actions)
             assert not np.count_nonzero(self._ended & mask), (
                 f"episodes ended and were not reset: {np.flatnonzero(self._ended & mask)}"
@@ -237,20 +235,21 @@ class LunarLanderVectorEnv(VectorEnv):
             obs, reward, terminated, truncated = self._stepper.results()
             self._ended = self._ended | terminated | truncated
             return obs, reward, terminated, truncated, {}
-        finally:
-            self._free.release()
 
     @property
     def is_plain(self) -> bool:
-        """Whether `lent` may be used: they were reset, one thread steps them, and none is shown or set by itself."""
+        """Whether `lent` may be used: they were reset, actions are discrete, and none is shown or set by itself."""
         shown_or_set = self._pictures is not None or self._stepper.settings is not None
-        return self._ready and self.num_threads == 1 and not self.continuous and not shown_or_set
+        return self._ready and not self.continuous and not shown_or_set
 
     @contextlib.contextmanager
-    def lent(self) -> Iterator[tuple[Any, ...]]:
-        """What `step_once` takes, for a kernel that steps these landers, and resets them as their mode says."""
+    def lent(self) -> Iterator[Stepper]:
+        """For a kernel that steps these landers, and resets them as their autoreset mode says."""
         with alone(self._free):
-            yield self._stepper.lend()
+            self._stepper.look()
+            yield self._stepper
+            if self.autoreset_mode is AutoresetMode.DISABLED:
+                self._ended = self._ended | self._stepper.exchange.terminated | self._stepper.exchange.truncated
 
     def render(self) -> tuple[Any, ...] | None:
         """For each lander what its `render_mode` gives, by Gymnasium's renderer and without the engines' particles.

@@ -10,6 +10,7 @@ from fastlander.experience.fold import FOLD_ARGUMENTS, fold_step
 from fastlander.kernels.addresses import array_address, array_caller
 from fastlander.kernels.array_types import DOUBLES, FLOATS, STREAM, WORDS, array_of
 from fastlander.kernels.atomics import atomic_exchange, atomic_load
+from fastlander.kernels.compile_ahead import Loop
 from fastlander.kernels.jit import inlined, uncounted_kernel
 from fastlander.kernels.threads import ASKED as ASKED_FOR
 from fastlander.kernels.threads import BEGUN, DONE, asks, note_done, takes
@@ -174,3 +175,6 @@ LOOP_ARGUMENTS = (
     types.Tuple((DOUBLES, WORDS, types.UniTuple(types.float64, 2))),
 )
 """Numba's types of what `take_steps` is called with."""
+
+LOOP = Loop(take_steps, LOOP_ARGUMENTS, loop_addresses)
+"""`take_steps`, when it is compiled."""

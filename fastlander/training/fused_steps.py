@@ -1,6 +1,5 @@
 """`FusedSteps`: the vector steps of a run on native landers, several in one kernel."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -8,8 +7,6 @@ from gymnasium.vector import AutoresetMode
 
 from fastlander.experience.collector import Finished
 from fastlander.experience.n_step import check_finite
-from fastlander.kernels.compile_ahead import SECOND_PROCESS
-from fastlander.kernels.jit import is_compiled
 from fastlander.lander.vector_env import LunarLanderVectorEnv
 from fastlander.learner.dqn import DQN
 from fastlander.learner.fused.learner import FusedLearner
@@ -21,18 +18,16 @@ from fastlander.training.fused_loop import (
     DUE,
     EPISODES_ENDED,
     LEARNING_STARTS,
-    LOOP_ARGUMENTS,
+    LOOP,
     NOT_FINITE,
     TAKEN,
     TIMESTEPS,
     UPDATES,
     WANTED,
-    loop_addresses,
     take_steps,
 )
 from fastlander.training.run_state import Run
 
-INTERVAL = 0.5  # s, between two looks for what is compiled
 MOST_STEPS = 32
 """Vector steps that one call of the kernel takes, at most."""
 
@@ -46,8 +41,6 @@ class FusedSteps:
 
     def __init__(self, run: Run) -> None:
         self._run, num_envs, obs_size = run, run.env.num_envs, run.env.single_observation_space.shape[0]
-        self._calls: np.ndarray | None = None  # the kernels' addresses
-        self._next_look = 0.0
         self._place = np.zeros(8, np.int64)
         self._place[LEARNING_STARTS] = run.config.learning_starts
         self._rates, self._epsilons = np.zeros(MOST_STEPS), np.zeros((MOST_STEPS, num_envs))
@@ -66,7 +59,7 @@ class FusedSteps:
     def are_ready(self) -> bool:
         """Whether the kernel can take the next step. While a second process compiles it, it cannot."""
         run = self._run
-        return run.env.is_plain and isinstance(run.dqn.learner, FusedLearner) and self._is_compiled()
+        return run.env.is_plain and isinstance(run.dqn.learner, FusedLearner) and LOOP.is_ready()
 
     def take(self) -> Finished:
         """Take vector steps until episodes end, something else is due after a step, or `run.at_once` are taken."""
@@ -77,9 +70,9 @@ class FusedSteps:
         place[TIMESTEPS], place[UPDATES], place[ADDED] = run.timesteps, run.dqn.updates, run.buffer.added
         self._follow_schedules(int(place[WANTED]))
         learner: FusedLearner = run.dqn.learner
-        with run.env.lent() as lander:
+        with run.env.lent() as stepper:
             lent = learner.lend(run.buffer)
-            arguments = self._arguments(lent, lander)
+            arguments = self._arguments(lent, stepper.whole)
             try:
                 while (outcome := take_steps(*arguments)) == ASLEEP:
                     learner.wake()
@@ -99,14 +92,6 @@ class FusedSteps:
         ended = self._terminated | self._truncated if outcome == EPISODES_ENDED else None
         return run.collector.take_over(self._obs, ended)
 
-    def _is_compiled(self) -> bool:
-        if self._calls is None and time.monotonic() >= self._next_look:
-            if SECOND_PROCESS.is_running() and not is_compiled(take_steps, LOOP_ARGUMENTS):
-                self._next_look = time.monotonic() + INTERVAL
-            else:
-                self._calls = np.array(loop_addresses(), np.int64)
-        return self._calls is not None
-
     def _follow_schedules(self, steps: int) -> None:
         """Write down the learning rates and epsilons of so many vector steps."""
         run = self._run
@@ -125,4 +110,4 @@ class FusedSteps:
         given = self._obs, self._action, self._reward, self._final_obs, self._terminated, self._truncated
         fold = n_step.powers, windows, given, tuple(n_step.out)
         schedule = self._rates, self._epsilons, run.config.train_freq
-        return self._calls, self._place, schedule, lent.act, lent.learn, lander, fold, run.collector.counters
+        return LOOP.calls, self._place, schedule, lent.act, lent.learn, lander, fold, run.collector.counters

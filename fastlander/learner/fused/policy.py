@@ -52,10 +52,7 @@ class FusedPolicy:
     def act(self, obs: np.ndarray, epsilon: np.ndarray, state: np.ndarray) -> np.ndarray:
         """float32[N, obs_size], float64[N], uint64[4] (random stream of the coins) -> int64[N]."""
         obs, rows = kernel_observations(obs, self._sizes[0]), len(obs)
-        if rows > self._rows:
-            before = self._memory
-            self._fit(rows)
-            self.load_packed(before)
+        self._make_room(rows)
         actions = np.empty(rows, np.int64)
         choose(self._memory, self._table, obs, epsilon, state, actions)
         return actions
@@ -63,6 +60,17 @@ class FusedPolicy:
     def greedy(self, obs: np.ndarray) -> np.ndarray:
         """float32[N, obs_size] -> int64[N]."""
         return self.act(obs, np.zeros(len(obs)), self._no_coins)
+
+    def lend(self, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `choose` takes for up to so many observations: memory, plan, and a stream that no coin is drawn from."""
+        self._make_room(rows)
+        return self._memory, self._table, self._no_coins
+
+    def _make_room(self, rows: int) -> None:
+        if rows > self._rows:
+            before = self._memory
+            self._fit(rows)
+            self.load_packed(before)
 
     def _fit(self, rows: int) -> None:
         self._table, size = make_plan(self._sizes, rows)
