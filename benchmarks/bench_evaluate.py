@@ -8,7 +8,9 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecMonitor
 
 from fastlander import Config, Trainer, make_vec_env
+from fastlander.evaluation import episodes
 from fastlander.evaluation.episodes import evaluate, make_eval_env
+from fastlander.learner.fused.policy import FusedPolicy
 from fastlander.sb3 import SB3VecEnv
 
 SEEDS = list(range(100))
@@ -54,10 +56,13 @@ def test_fastlander_on_gymnasium_s_lander(measure, result):
     )  # fmt: skip
 
 
-def test_fastlander(measure, result):
-    env = make_eval_env(Config(), 100)
+@pytest.mark.parametrize("in_kernel", [True, False], ids=["kernel", "python"])
+def test_fastlander(measure, monkeypatch, result, in_kernel):
+    env, policy = make_eval_env(Config(), 100), FusedPolicy.of(result.agent.q_net).greedy
+    if not in_kernel:
+        monkeypatch.setattr(episodes, "_fused_flights", lambda policies, env: None)
+    name = "evaluate, native landers" if in_kernel else "evaluate, native landers, its loop in Python"
     returns = measure(
-        lambda: evaluate(result.agent.q_net.greedy, env, SEEDS),
-        group="judge", name="evaluate, native landers", items=100, unit="episodes", rounds=5,
-    )  # fmt: skip
+        lambda: episodes.evaluate(policy, env, SEEDS), group="judge", name=name, items=100, unit="episodes", rounds=5
+    )
     assert np.isfinite(returns.mean)

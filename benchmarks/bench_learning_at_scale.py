@@ -9,9 +9,9 @@ import pytest
 from benchmarks.peers import ScriptedDQN
 from fastlander import Config
 from fastlander.environments import make_vec_env
+from fastlander.training import trainer
 from fastlander.training.process import one_torch_thread
 from fastlander.training.run_state import Run
-from fastlander.training.trainer import steps
 
 SIZES = [16, 64, 256, 1024, 4096]
 PER_UPDATE = 32
@@ -27,21 +27,27 @@ def vector_steps(num_envs, transitions):
 
 
 @pytest.mark.parametrize("num_envs", SIZES)
-def test_trainer(measure, num_envs):
+@pytest.mark.parametrize("in_kernel", [True, False], ids=["kernel", "python"])
+def test_trainer(measure, monkeypatch, num_envs, in_kernel):
     settings = {"batch_size": 128, "train_freq": 32, "solved_by": "never", "progress": False}
     config = Config(num_envs=num_envs, **settings, **BUFFER)
-    count = vector_steps(num_envs, 40_000)
+    transitions = vector_steps(num_envs, 40_000) * num_envs
+    if not in_kernel:
+        monkeypatch.setattr(trainer, "fused_steps", lambda run: None)
     with contextlib.closing(make_vec_env(num_envs=num_envs, max_episode_steps=500)) as env, one_torch_thread():
         run = Run(config, env)
-        loop = steps(run)
+        run.at_once = trainer.MANY
+        loop = trainer.steps(run)
 
         def work():
-            for _ in range(count):
+            end = run.timesteps + transitions
+            while run.timesteps < end:
                 next(loop)
 
         while len(run.buffer) < 4_000:
             next(loop)
-        measure(work, group=group(num_envs), name="fastlander", items=count * num_envs, unit="steps", rounds=5)
+        name = "fastlander" if in_kernel else "fastlander, its loop in Python"
+        measure(work, group=group(num_envs), name=name, items=transitions, unit="steps", rounds=5)
         loop.close()
         run.close()
 

@@ -54,12 +54,13 @@ def broken(tmp_path_factory):
 FIRST_STEP = """
 import os, sys
 from fastlander import train
-from fastlander.experience.collector import Collector
-step = Collector.step
-def first(self, action):
-    step(self, action)
+from fastlander.training import trainer
+steps = trainer.steps
+def first(run):
+    run.at_once = 1
+    next(steps(run))
     os._exit(0)
-Collector.step = first
+trainer.steps = first
 train.main(["--resume", sys.argv[1], "--no-progress"])
 os._exit(1)
 """

@@ -143,8 +143,8 @@ class Config:
     """The same for the horizontal distance from the middle of the pad."""
     mirror_augmentation: bool | None = None
     """Reflect half of each batch left to right (LunarLander only). None is on for LunarLander and off for others."""
-    mirror_acting: bool = False
-    """Judged policies act on the mean of values for lander and mirror image. The saved network is twice as wide."""
+    mirror_acting: bool | None = None
+    """Judged policies act on the mean of values for lander and mirror image; they are twice as wide. None as above."""
 
     epsilon_schedule: Literal["linear", "per-episode"] = "linear"
     """linear: to epsilon_end over epsilon_timesteps. per-episode: by the factor epsilon_decay after each episode."""
@@ -217,6 +217,11 @@ class Config:
         return self.is_lander if self.mirror_augmentation is None else self.mirror_augmentation
 
     @property
+    def acts_mirrored(self) -> bool:
+        """Whether judged policies see the mirror image, too. A `mirror_acting` of None means yes for the lander."""
+        return self.is_lander if self.mirror_acting is None else self.mirror_acting
+
+    @property
     def required_landings(self) -> float:
         """The share of landings that counts as solved. None in `solved_landings` asks for them of the lander only."""
         if self.solved_landings is not None:
@@ -233,7 +238,7 @@ class Config:
         """The settings of a preset, some of them changed.
 
         Args:
-            name: default, best or lecture. An environment in `ENV_DEFAULTS` has its own default, and no other preset.
+            name: default, best, finest or lecture. An environment in `ENV_DEFAULTS` has its own default and no other.
             **changes: settings, `env_id` among them.
 
         Raises:

@@ -9,7 +9,7 @@ import tyro
 
 from fastlander.arguments import Imports, parse
 from fastlander.config import Config, Positive, setting_types
-from fastlander.presets import PRESETS
+from fastlander.presets import PRESETS, PresetName
 from fastlander.terminal import FAILED, end_process, exit_status, print_lines
 from fastlander.train import SETTINGS_HELP, base_settings
 from fastlander.training.worker import EngineName
@@ -47,7 +47,7 @@ class Arguments:
     """local (processes of this machine) or ray (actors of a Ray cluster)."""
     ray_address: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
     """Of the Ray cluster, or auto. None starts one on this machine."""
-    preset: Literal["default", "best", "lecture"] = "default"
+    preset: PresetName = "default"
     """Settings to begin with, as of `fastlander train`."""
     config_file: Annotated[str | None, tyro.conf.arg(name="config", metavar="FILE")] = None
     """File of settings on top of the preset's: TOML, or the config.json of a run. Other flags change these."""

@@ -12,7 +12,7 @@ import tyro
 
 from fastlander.arguments import Imports, parse
 from fastlander.config import LANDER_ID, Config, env_defaults, setting_types
-from fastlander.presets import PRESETS
+from fastlander.presets import PRESETS, PresetName
 from fastlander.terminal import FAILED, end_process, exit_status, print_lines
 from fastlander.training.worker import EngineName
 from fastlander.validation import Count, InputError, check, check_path
@@ -29,9 +29,9 @@ SETTINGS_HELP = (
 class Arguments:
     """Train a DQN on LunarLander (or another environment with flat observations and discrete actions)."""
 
-    preset: Literal["default", "best", "lecture"] = "default"
-    """Settings to start from: default (solves fastest), best (best lander of two million steps) or the lecture's.
-    CartPole-v1, Acrobot-v1 and MountainCar-v0 have a default of their own, and no other preset."""
+    preset: PresetName = "default"
+    """Settings to start from: default (solves fastest), best (best lander of two million steps), finest (of twelve) or
+    the lecture's. CartPole-v1, Acrobot-v1 and MountainCar-v0 have a default of their own, and no other preset."""
     config_file: Annotated[str | None, tyro.conf.arg(name="config", metavar="FILE")] = None
     """File of settings on top of the preset's: TOML, or the config.json of a run. Other flags change these."""
     seeds: Count | None = None

@@ -24,7 +24,7 @@ from tests.conftest import can_import_box2d
         ("--batch-size 40000", "batch_size must be at most buffer_size, got 40000 with buffer_size 30000"),
         ("--gamma 1.5", "gamma must be a number of at least 0 and at most 1, got 1.5"),
         ("--device gpu", "--device must be one of auto, cpu, cuda, got 'gpu'"),
-        ("--preset worst", "--preset must be one of default, best, lecture, got 'worst'"),
+        ("--preset worst", "--preset must be one of default, best, finest, lecture, got 'worst'"),
         (
             "--preset best --env-id CartPole-v1",
             "preset must be default for env_id 'CartPole-v1', got 'best' (which is for LunarLander-v3)",
@@ -109,7 +109,7 @@ def test_help_shows_every_setting_with_its_default():
         flag = f"--{field.name.replace('_', '-')}"
         assert flag in out, flag
     assert "(default: 32)" in out
-    assert "--preset default|best|lecture" in out
+    assert "--preset default|best|finest|lecture" in out
     lecture = run("-m", "fastlander.train", "--preset", "lecture", "--help").stdout
     assert "(default: 5000)" in lecture
     mountain_car = run("-m", "fastlander.train", "--env-id", "MountainCar-v0", "--help").stdout
@@ -192,7 +192,7 @@ def test_help_in_plain_words(monkeypatch, capsys):
     assert train.main(["--help"]) == 0
     page = capsys.readouterr().out
     for words in (
-        "--preset default|best|lecture ", "--backend native|sync|async|None ", "--seeds INT|None ", "--env-id TEXT ",
+        "--preset default|best|finest|lecture ", "--backend native|sync|async|None ", "--seeds INT|None ", "--env-id TEXT ",
         "--env-kwargs KEY=VALUE ", "--compact True|False|None ", "--max-grad-norm FLOAT|None ", "--config FILE ",
     ):  # fmt: skip
         assert words in page, words

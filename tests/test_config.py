@@ -158,7 +158,7 @@ def test_the_lecture_preset_has_the_lecture_s_numbers():
 
 
 def test_unknown_preset_and_setting():
-    with pytest.raises(ValueError, match="preset must be one of default, best, lecture, got 'worst'"):
+    with pytest.raises(ValueError, match="preset must be one of default, best, finest, lecture, got 'worst'"):
         Config.preset("worst")
     with pytest.raises(ValueError, match="no setting named 'num_env'"):
         Config.preset("lecture", num_env=4)
@@ -183,7 +183,7 @@ def test_the_lander_and_unknown_environments_keep_the_lander_s_defaults():
     for env_id in (*LANDER_IDS, "tests/Corridor-v0"):
         assert Config.preset(env_id=env_id) == Config(env_id=env_id)
         best = Config.preset("best", env_id=env_id)
-        assert (best.n_step, best.mirror_acting) == (8, env_id in LANDER_IDS)
+        assert (best.n_step, best.acts_mirrored) == (8, env_id in LANDER_IDS)
     # A Config, and so the record of a run, is what it says: no other environment's defaults come in.
     assert Config(env_id="MountainCar-v0").epsilon_zeta is None
     earlier = Config(env_id="MountainCar-v0", judged_average=0, solved_landings=0.0)
