@@ -192,7 +192,8 @@ def test_help_in_plain_words(monkeypatch, capsys):
     assert train.main(["--help"]) == 0
     page = capsys.readouterr().out
     for words in (
-        "--preset default|best|finest|lecture ", "--backend native|sync|async|None ", "--seeds INT|None ", "--env-id TEXT ",
+        "--preset default|best|finest|lecture ", "--backend native|sync|async|None ", "--seeds INT|None ",
+        "--env-id TEXT ",
         "--env-kwargs KEY=VALUE ", "--compact True|False|None ", "--max-grad-norm FLOAT|None ", "--config FILE ",
     ):  # fmt: skip
         assert words in page, words

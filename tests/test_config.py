@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastlander import Config
-from fastlander.config import LANDER_IDS, is_lander
+from fastlander.config import ADDED_LATER, LANDER_IDS, is_lander
 from fastlander.presets import ENV_DEFAULTS
 
 
@@ -52,6 +52,7 @@ from fastlander.presets import ENV_DEFAULTS
             {"env_id": "CartPole-v1", "distance_weight": 0},
             "distance_weight must be 1 for env_id 'CartPole-v1', got 0.0",
         ),
+        ({"env_id": "Acrobot-v1", "crash_weight": 1.5}, "crash_weight must be 1 for env_id 'Acrobot-v1', got 1.5"),
         ({"distance_weight": -1}, "distance_weight must be a number of at least 0 and at most 100, got -1"),
         ({"candidates": -1}, "candidates must be an integer of at least 0, got -1"),
         ({"epsilon_end": 0.5, "epsilon_start": 0.1}, "epsilon_end must be at most epsilon_start, got 0.5"),
@@ -89,7 +90,7 @@ def test_some_settings_have_no_effect_on_the_result():
     names = {field.name for field in dataclasses.fields(Config)}
     # What earlier versions had not is left out where it is not set, so that equal runs leave equal files.
     without = {"output_dir", "progress", "tensorboard", "checkpoint_interval", "epsilon_zeta", "env_kwargs"}
-    without |= {"fuel_weight", "distance_weight"}
+    without |= {"fuel_weight", "distance_weight", "crash_weight"}
     assert names - settings.keys() == without
     lecture = Config.preset("lecture").result_settings()
     assert names - lecture.keys() == without | {"solved_landings", "judged_average"}
@@ -104,7 +105,7 @@ def test_some_settings_have_no_effect_on_the_result():
 
 def test_a_record_of_an_earlier_version_keeps_that_version_s_rules():
     record = json.loads(Config(num_envs=4).to_json())
-    for name in ("solved_landings", "judged_average", "env_kwargs", "epsilon_zeta", "fuel_weight", "distance_weight"):
+    for name in ADDED_LATER:
         del record[name]
     config = Config.from_json(json.dumps(record))
     assert config == Config(num_envs=4, solved_landings=0.0, judged_average=0)

@@ -8,7 +8,6 @@ from numba import types
 from fastlander.kernels.addresses import array_address, array_caller
 from fastlander.kernels.array_types import DOUBLES, FLAGS, FLOATS, ROWS, STREAM, WORDS, array_of
 from fastlander.kernels.atomics import atomic_load
-from fastlander.kernels.compile_ahead import Loop
 from fastlander.kernels.jit import uncounted_kernel
 from fastlander.kernels.threads import ASKED, BEGUN, DONE, asks, takes
 from fastlander.lander.exchange import unpack_exchange
@@ -109,6 +108,3 @@ FLIGHT_ARGUMENTS = (
     types.Tuple((DOUBLES, WORDS)),
 )
 """Numba's types of what `fly` is called with."""
-
-FLIGHTS = Loop(fly, FLIGHT_ARGUMENTS, flight_addresses)
-"""`fly`, when it is compiled."""

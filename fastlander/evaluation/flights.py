@@ -8,17 +8,21 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from fastlander.evaluation.flight_loop import (
     ASLEEP,
-    FLIGHTS,
+    FLIGHT_ARGUMENTS,
     NOT_BEGUN,
     SHARE,
     SLEEPING,
     WANTED,
+    flight_addresses,
     fly,
 )
+from fastlander.kernels.compile_ahead import Loop
 from fastlander.lander.exchange import OBSERVATION_SIZE
 from fastlander.lander.vector_env import LunarLanderVectorEnv
 from fastlander.learner.fused.policy import FusedPolicy
 
+FLIGHTS = Loop(fly, FLIGHT_ARGUMENTS, flight_addresses)
+"""The kernel, when it is compiled."""
 MOST_STEPS = 100
 """Vector steps that one call of the kernel takes, at most: Ctrl-C waits for its end."""
 

@@ -8,7 +8,7 @@ from gymnasium.vector import VectorEnv
 from fastlander.environments import final_observations
 from fastlander.experience.n_step import NStep, check_finite
 from fastlander.experience.transition import Transition
-from fastlander.lander.costs import weighed_rewards
+from fastlander.lander.costs import GAME, CostWeights, weighed_rewards
 from fastlander.states import Array, check_state
 
 
@@ -29,12 +29,10 @@ class Collector:
         env: N environments in SAME_STEP autoreset.
         seeds: one per environment, for the first episode; later ones go on in each environment's own stream.
         n_step: folds one-step transitions into n-step ones.
-        weights: by which fuel and distance are learned from, of the lander (`weighed_rewards`). Scores do not change.
+        weights: of the lander's costs in what is learned from. Scores do not change.
     """
 
-    def __init__(
-        self, env: VectorEnv, seeds: list[int], n_step: NStep, weights: tuple[float, float] = (1.0, 1.0)
-    ) -> None:
+    def __init__(self, env: VectorEnv, seeds: list[int], n_step: NStep, weights: CostWeights = GAME) -> None:
         self._env, self._seeds, self._n_step, self._weights = env, seeds, n_step, weights
         self._obs: np.ndarray | None = None
         self._scores = np.zeros(env.num_envs)  # of the open episodes
@@ -67,8 +65,8 @@ class Collector:
         next_obs, reward, terminated, truncated, infos = self._env.step(action)
         final_obs = final_observations(next_obs, infos)
         learned = reward
-        if self._weights != (1, 1):
-            learned = weighed_rewards(reward, action, self.obs, final_obs, self._weights)
+        if self._weights != GAME:
+            learned = weighed_rewards(reward, action, self.obs, final_obs, terminated, self._weights)
         transitions = self._n_step.fold(self.obs, action, learned, final_obs, terminated, truncated)
         self._obs = np.asarray(next_obs, np.float32)
         self._scores += reward
@@ -79,9 +77,9 @@ class Collector:
         return transitions, self._finish(ended)
 
     @property
-    def counters(self) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    def counters(self) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
         """For a kernel that steps: score and playtime of the open episodes, float64[N] and int64[N]; the weights."""
-        return self._scores, self._playtimes, self._weights
+        return self._scores, self._playtimes, tuple(self._weights)
 
     def take_over(self, obs: np.ndarray, ended: np.ndarray | None) -> Finished:
         """Go on where a kernel has stepped the environments: what they show now, and whose episode ended, bool[N].

@@ -10,7 +10,6 @@ from fastlander.experience.fold import FOLD_ARGUMENTS, fold_step
 from fastlander.kernels.addresses import array_address, array_caller
 from fastlander.kernels.array_types import DOUBLES, FLOATS, STREAM, WORDS, array_of
 from fastlander.kernels.atomics import atomic_exchange, atomic_load
-from fastlander.kernels.compile_ahead import Loop
 from fastlander.kernels.jit import inlined, uncounted_kernel
 from fastlander.kernels.threads import ASKED as ASKED_FOR
 from fastlander.kernels.threads import BEGUN, DONE, asks, note_done, takes
@@ -100,7 +99,7 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
     the epsilons, float64[K, N]; steps from one update to the next. act: memory, plan and stream of the learner. learn:
     whether its thread makes the updates, whether that takes help, its signal, a signal for this thread, and what
     `make_updates` takes. lander: what `step_once` takes, for all N. fold: what `fold_step` takes. episodes: score and
-    playtime of the open ones, float64[N] and int64[N], and the weights of `weighed_rewards`.
+    playtime of the open ones, float64[N] and int64[N], and the three Weights.
     """
     rates, epsilons, train_freq = schedule
     scores, playtimes, weights = episodes
@@ -136,8 +135,8 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
             for k in range(obs.shape[1]):
                 final_obs[i, k] = exchange.obs[i, k]
             reward[i] = exchange.reward[i]
-            if weights != (1.0, 1.0):
-                reward[i] = weighed_reward(reward[i], action[i], obs[i, 0], final_obs[i, 0], weights)
+            if weights != (1.0, 1.0, 1.0):
+                reward[i] = weighed_reward(reward[i], action[i], obs[i, 0], final_obs[i, 0], terminated[i], weights)
             scores[i] += exchange.reward[i]
             playtimes[i] += 1
             ended = ended or terminated[i] or truncated[i]
@@ -172,9 +171,6 @@ LOOP_ARGUMENTS = (
     types.Tuple((types.boolean, types.boolean, WORDS, WORDS, UPDATE_ARGUMENTS[-1])),
     STEP_ARGUMENTS[-1],
     types.Tuple(FOLD_ARGUMENTS),
-    types.Tuple((DOUBLES, WORDS, types.UniTuple(types.float64, 2))),
+    types.Tuple((DOUBLES, WORDS, types.UniTuple(types.float64, 3))),
 )
 """Numba's types of what `take_steps` is called with."""
-
-LOOP = Loop(take_steps, LOOP_ARGUMENTS, loop_addresses)
-"""`take_steps`, when it is compiled."""

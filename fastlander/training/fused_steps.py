@@ -7,6 +7,7 @@ from gymnasium.vector import AutoresetMode
 
 from fastlander.experience.collector import Finished
 from fastlander.experience.n_step import check_finite
+from fastlander.kernels.compile_ahead import Loop
 from fastlander.lander.vector_env import LunarLanderVectorEnv
 from fastlander.learner.dqn import DQN
 from fastlander.learner.fused.learner import FusedLearner
@@ -18,16 +19,19 @@ from fastlander.training.fused_loop import (
     DUE,
     EPISODES_ENDED,
     LEARNING_STARTS,
-    LOOP,
+    LOOP_ARGUMENTS,
     NOT_FINITE,
     TAKEN,
     TIMESTEPS,
     UPDATES,
     WANTED,
+    loop_addresses,
     take_steps,
 )
 from fastlander.training.run_state import Run
 
+LOOP = Loop(take_steps, LOOP_ARGUMENTS, loop_addresses)
+"""The kernel, when it is compiled."""
 MOST_STEPS = 32
 """Vector steps that one call of the kernel takes, at most."""
 
@@ -54,7 +58,7 @@ class FusedSteps:
     def fits(run: Run) -> bool:
         """Whether a kernel can take the steps of this run."""
         known = type(run.env) is LunarLanderVectorEnv and type(run.dqn) is DQN and run.repeated_actions is None
-        return known and run.env.autoreset_mode is AutoresetMode.SAME_STEP
+        return known and run.env.autoreset_mode is AutoresetMode.SAME_STEP and run.env.num_threads == 1
 
     def are_ready(self) -> bool:
         """Whether the kernel can take the next step. While a second process compiles it, it cannot."""

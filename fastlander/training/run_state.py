@@ -15,6 +15,7 @@ from fastlander.experience.collector import Collector, Finished
 from fastlander.experience.n_step import NStep
 from fastlander.experience.replay_buffer import ReplayBuffer
 from fastlander.experience.transition import transition_fields
+from fastlander.lander.costs import CostWeights
 from fastlander.learner.agent import Agent, Spaces
 from fastlander.learner.dqn import DQN
 from fastlander.learner.exploration import RepeatedActions, epsilon_exponents
@@ -53,7 +54,8 @@ class Run:
         self.dqn = make_dqn(config, obs_size, num_actions, processors)
         self.n_step = NStep(env.num_envs, config.n_step, config.gamma, obs_size)
         seeds = draw_seeds(np.random.default_rng(streams.environment), env.num_envs)
-        self.collector = Collector(env, seeds, self.n_step, (config.fuel_weight, config.distance_weight))
+        weights = CostWeights(config.fuel_weight, config.distance_weight, config.crash_weight)
+        self.collector = Collector(env, seeds, self.n_step, weights)
         self.buffer = ReplayBuffer(config.buffer_size, transition_fields(obs_size), streams.sampling)
         self.scores = Scores()
         self.display = progress_display(config)
