@@ -29,7 +29,7 @@ WITHOUT_EFFECT = ("output_dir", "progress", "tensorboard", "checkpoint_interval"
 """Settings that do not change the result of a run. They say where it is written, what it shows, how often it saves."""
 ADDED_LATER: dict[str, Any] = {
     "epsilon_zeta": None, "env_kwargs": {}, "solved_landings": 0.0, "judged_average": 0,
-    "fuel_weight": 1.0, "distance_weight": 1.0, "crash_weight": 1.0,
+    "fuel_weight": 1.0, "distance_weight": 1.0,
 }  # fmt: skip
 """Settings that earlier versions had none of, with the values by which a run is one of theirs.
 
@@ -37,7 +37,7 @@ Model files and checkpoints do not name a setting that has this value, and a rec
 """
 LANDER_ONLY: dict[str, Any] = {
     "mirror_augmentation": False, "mirror_acting": False,
-    "fuel_weight": 1.0, "distance_weight": 1.0, "crash_weight": 1.0,
+    "fuel_weight": 1.0, "distance_weight": 1.0,
 }  # fmt: skip
 """Settings that other environments than the lander cannot use, with the values that they have there."""
 LANDINGS = 0.97
@@ -142,8 +142,6 @@ class Config:
     """Weight of the fuel in the rewards that are learned from (LunarLander only). 1 is the game's; scores keep that."""
     distance_weight: Weight = 1.0
     """The same for the horizontal distance from the middle of the pad."""
-    crash_weight: Weight = 1.0
-    """The same for a crash."""
     mirror_augmentation: bool | None = None
     """Reflect half of each batch left to right (LunarLander only). None is on for LunarLander and off for others."""
     mirror_acting: bool | None = None

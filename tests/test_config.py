@@ -52,7 +52,6 @@ from fastlander.presets import ENV_DEFAULTS
             {"env_id": "CartPole-v1", "distance_weight": 0},
             "distance_weight must be 1 for env_id 'CartPole-v1', got 0.0",
         ),
-        ({"env_id": "Acrobot-v1", "crash_weight": 1.5}, "crash_weight must be 1 for env_id 'Acrobot-v1', got 1.5"),
         ({"distance_weight": -1}, "distance_weight must be a number of at least 0 and at most 100, got -1"),
         ({"candidates": -1}, "candidates must be an integer of at least 0, got -1"),
         ({"epsilon_end": 0.5, "epsilon_start": 0.1}, "epsilon_end must be at most epsilon_start, got 0.5"),
@@ -90,7 +89,7 @@ def test_some_settings_have_no_effect_on_the_result():
     names = {field.name for field in dataclasses.fields(Config)}
     # What earlier versions had not is left out where it is not set, so that equal runs leave equal files.
     without = {"output_dir", "progress", "tensorboard", "checkpoint_interval", "epsilon_zeta", "env_kwargs"}
-    without |= {"fuel_weight", "distance_weight", "crash_weight"}
+    without |= {"fuel_weight", "distance_weight"}
     assert names - settings.keys() == without
     lecture = Config.preset("lecture").result_settings()
     assert names - lecture.keys() == without | {"solved_landings", "judged_average"}

@@ -66,7 +66,7 @@ class Collector:
         final_obs = final_observations(next_obs, infos)
         learned = reward
         if self._weights != GAME:
-            learned = weighed_rewards(reward, action, self.obs, final_obs, terminated, self._weights)
+            learned = weighed_rewards(reward, action, self.obs, final_obs, self._weights)
         transitions = self._n_step.fold(self.obs, action, learned, final_obs, terminated, truncated)
         self._obs = np.asarray(next_obs, np.float32)
         self._scores += reward

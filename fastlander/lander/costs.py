@@ -1,6 +1,6 @@
-"""What a flight costs: fuel, the distance from the middle of the pad, a crash.
+"""What a flight costs beside its outcome: fuel, and the distance from the middle of the pad.
 
-Gymnasium's rewards have all three. A learner may weigh them more than the game does (`CostWeights`).
+Gymnasium's rewards have both. A learner may weigh them more than the game does (`CostWeights`).
 """
 
 from typing import NamedTuple
@@ -11,16 +11,14 @@ from fastlander.kernels.jit import inlined
 
 MAIN_FUEL, SIDE_FUEL = 0.30, 0.03  # points for a step with the main engine, or with a side engine, at full power
 DISTANCE = 100.0  # points for each unit of x, half the width of the picture
-CRASH = 100.0  # points for a crash, and for leaving the picture: the reward of that step is -CRASH
 FUEL = (0.0, SIDE_FUEL, MAIN_FUEL, SIDE_FUEL)  # by action
 
 
 class CostWeights(NamedTuple):
-    """How much each cost counts in the rewards that are learned from (`Config.fuel_weight`, ...). 1 is the game's."""
+    """How much each cost counts in the rewards that are learned from (`Config.fuel_weight` and `distance_weight`)."""
 
     fuel: float = 1.0
     distance: float = 1.0
-    crash: float = 1.0
 
 
 GAME = CostWeights()
@@ -28,14 +26,11 @@ GAME = CostWeights()
 
 
 @inlined
-def weighed_reward(reward, action, x, next_x, terminated, weights):
-    """`weighed_rewards` of one lander. weights: three numbers, in the order of CostWeights."""
-    fuel, distance, crash = weights
+def weighed_reward(reward, action, x, next_x, weights):
+    """`weighed_rewards` of one lander. weights: two numbers, in the order of CostWeights."""
+    fuel, distance = weights
     away = abs(np.float64(next_x)) - abs(np.float64(x))
-    learned = reward - (fuel - 1) * FUEL[action] - (distance - 1) * DISTANCE * away
-    if terminated and reward == -CRASH:
-        learned -= (crash - 1) * CRASH
-    return learned
+    return reward - (fuel - 1) * FUEL[action] - (distance - 1) * DISTANCE * away
 
 
 def weighed_rewards(
@@ -43,7 +38,6 @@ def weighed_rewards(
     action: np.ndarray,
     obs: np.ndarray,
     next_obs: np.ndarray,
-    terminated: np.ndarray,
     weights: CostWeights,
 ) -> np.ndarray:
     """Rewards as they are learned from: float64[N].
@@ -55,9 +49,7 @@ def weighed_rewards(
         reward: float64[N], the game's.
         action: int64[N].
         obs, next_obs: float32[N, 8], before and after the step.
-        terminated: bool[N].
         weights: of the costs.
     """
     away = np.abs(next_obs[:, 0].astype(np.float64)) - np.abs(obs[:, 0].astype(np.float64))
-    learned = reward - (weights.fuel - 1) * np.array(FUEL)[action] - (weights.distance - 1) * DISTANCE * away
-    return learned - np.where(terminated & (reward == -CRASH), (weights.crash - 1) * CRASH, 0.0)
+    return reward - (weights.fuel - 1) * np.array(FUEL)[action] - (weights.distance - 1) * DISTANCE * away

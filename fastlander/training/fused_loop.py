@@ -99,7 +99,7 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
     the epsilons, float64[K, N]; steps from one update to the next. act: memory, plan and stream of the learner. learn:
     whether its thread makes the updates, whether that takes help, its signal, a signal for this thread, and what
     `make_updates` takes. lander: what `step_once` takes, for all N. fold: what `fold_step` takes. episodes: score and
-    playtime of the open ones, float64[N] and int64[N], and the three Weights.
+    playtime of the open ones, float64[N] and int64[N], and the CostWeights.
     """
     rates, epsilons, train_freq = schedule
     scores, playtimes, weights = episodes
@@ -135,8 +135,8 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
             for k in range(obs.shape[1]):
                 final_obs[i, k] = exchange.obs[i, k]
             reward[i] = exchange.reward[i]
-            if weights != (1.0, 1.0, 1.0):
-                reward[i] = weighed_reward(reward[i], action[i], obs[i, 0], final_obs[i, 0], terminated[i], weights)
+            if weights != (1.0, 1.0):
+                reward[i] = weighed_reward(reward[i], action[i], obs[i, 0], final_obs[i, 0], weights)
             scores[i] += exchange.reward[i]
             playtimes[i] += 1
             ended = ended or terminated[i] or truncated[i]
@@ -171,6 +171,6 @@ LOOP_ARGUMENTS = (
     types.Tuple((types.boolean, types.boolean, WORDS, WORDS, UPDATE_ARGUMENTS[-1])),
     STEP_ARGUMENTS[-1],
     types.Tuple(FOLD_ARGUMENTS),
-    types.Tuple((DOUBLES, WORDS, types.UniTuple(types.float64, 3))),
+    types.Tuple((DOUBLES, WORDS, types.UniTuple(types.float64, 2))),
 )
 """Numba's types of what `take_steps` is called with."""

@@ -54,7 +54,7 @@ class Run:
         self.dqn = make_dqn(config, obs_size, num_actions, processors)
         self.n_step = NStep(env.num_envs, config.n_step, config.gamma, obs_size)
         seeds = draw_seeds(np.random.default_rng(streams.environment), env.num_envs)
-        weights = CostWeights(config.fuel_weight, config.distance_weight, config.crash_weight)
+        weights = CostWeights(config.fuel_weight, config.distance_weight)
         self.collector = Collector(env, seeds, self.n_step, weights)
         self.buffer = ReplayBuffer(config.buffer_size, transition_fields(obs_size), streams.sampling)
         self.scores = Scores()

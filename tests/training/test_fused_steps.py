@@ -80,7 +80,7 @@ def same(one, other):
         {"num_envs": 17, "batch_size": 144, "loss": "mse", "double_dqn": False, "n_step": 8, "train_freq": 32},
         {"num_envs": 1, "n_step": 1, "train_freq": 1, "mirror_augmentation": False, "max_grad_norm": None},
         {"num_envs": 40, "buffer_size": 61, "learning_starts": 30, "n_step": 12},  # a vector step may fill the buffer
-        {"num_envs": 6, "fuel_weight": 3.5, "distance_weight": 0.25, "crash_weight": 2.0},
+        {"num_envs": 6, "fuel_weight": 3.5, "distance_weight": 0.25},
         {"train_freq": 1, "target_update_freq": 3, "tau": 1.0},  # five updates in each vector step
         {"epsilon_schedule": "per-episode", "epsilon_decay": 0.9, "epsilon_end": 0.0, "per_env_epsilon": False},
     ],
