@@ -2,6 +2,8 @@
 
 Each command is a process. With nothing compiled (an empty NUMBA_CACHE_DIR), again with what the first one compiled, and
 `python -c "import torch, numba, gymnasium"`, in turn: ratios within a round are what counts, since machines differ.
+Seeds differ, too: how many steps a run takes is luck. The first command has seed 0, the warm ones 0 to 4, other five in
+the next round, and their medians are shown.
 What is measured is the fastlander that this Python imports: a checkout, or a wheel that carries compiled kernels.
 """
 
@@ -18,7 +20,7 @@ import fastlander
 from fastlander.kernels.shipped import usable_level
 
 TRAIN = ["-m", "fastlander.train", "--num-envs", "16", "--no-progress", "--output-dir"]
-REPEATS = 3
+REPEATS = 5
 WIDTHS = (7, 7, 8, 9, 12, 14, 16)
 IMPORTS = ["-c", "import torch, numba, gymnasium"]
 
@@ -36,9 +38,9 @@ def seconds(arguments: list[str], cache: str) -> tuple[float, float]:
     return to_line, time.perf_counter() - start
 
 
-def medians(arguments: list[str], folder: str, run: str = "") -> tuple[float, float]:
-    """The medians over three processes. With a `run`, each gets a directory with that name and a number."""
-    found = [seconds([*arguments, *([f"{folder}/{run}{k}"] if run else [])], f"{folder}/cache") for k in range(REPEATS)]
+def medians(commands: list[list[str]], folder: str) -> tuple[float, float]:
+    """The medians over a process for each command."""
+    found = [seconds(command, f"{folder}/cache") for command in commands]
     return tuple(map(statistics.median, zip(*found, strict=True)))
 
 
@@ -57,8 +59,9 @@ def main() -> None:
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             _, first = seconds([*TRAIN, f"{folder}/first"], f"{folder}/cache")
-            solved, warm = medians(TRAIN, folder, "warm")
-            _, imports = medians(IMPORTS, folder)
+            seeds = range(REPEATS * number, REPEATS * (number + 1))
+            solved, warm = medians([[*TRAIN, f"{folder}/warm{seed}", "--seed", str(seed)] for seed in seeds], folder)
+            _, imports = medians([IMPORTS] * REPEATS, folder)
         found.append((first, warm, solved, imports, first / warm, warm / imports, solved / imports))
         print(line(f"round {number + 1}", found[-1]), flush=True)
     print(line("median", [statistics.median(column) for column in zip(*found, strict=True)]))

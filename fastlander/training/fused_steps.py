@@ -90,7 +90,7 @@ class FusedSteps:
         if outcome == NOT_FINITE:
             check_finite("reward", self._reward)
             check_finite("observation", self._final_obs)
-        run.dqn.learning_rate = self._rates[place[TAKEN] - 1]
+        run.dqn.learning_rate, run.epsilon = float(self._rates[place[TAKEN] - 1]), self._shares[place[TAKEN] - 1]
         run.buffer.take_note(added)
         run.timesteps = int(place[TIMESTEPS])
         ended = self._terminated | self._truncated if outcome == EPISODES_ENDED else None

@@ -99,7 +99,7 @@ def test_pairs_of_vectors_give_the_same_on_any_processor():
 
 def test_solvers_that_come_while_landers_fly_change_nothing():
     whole, late = Flock(EVERY), Flock([])
-    solvers = late.stepper._own[4]
+    solvers = late.stepper.own[4]
     rng = np.random.default_rng(3)
     for step in range(120):
         if step in (40, 60, 80):
