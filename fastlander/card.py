@@ -83,7 +83,7 @@ def write_card(
             export_onnx(folder, folder / ONNX_FILE, imports=imports)
         results = results_record(config, evaluation, seed, digest(model.read_bytes()))
         (folder / RESULTS_FILE).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        text = model_card(config, results, q_network.sizes[0], film, onnx)
+        text = model_card(config, results, q_network.sizes, film, onnx)
         (folder / README_FILE).write_text(text, encoding="utf-8")
     return path
 

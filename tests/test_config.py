@@ -144,6 +144,21 @@ def test_a_record_of_something_else_is_refused(text):
         Config.from_json(text)
 
 
+def test_the_finest_preset_is_best_with_more_of_it():
+    best, finest = (dataclasses.asdict(Config.preset(name)) for name in ("best", "finest"))
+    assert {name for name in best if best[name] != finest[name]} == {"total_timesteps", "buffer_size", "eval_episodes"}
+    assert all(finest[name] >= best[name] for name in ("total_timesteps", "buffer_size", "eval_episodes"))
+    assert (best["fuel_weight"], best["distance_weight"]) == (3, 5)
+
+
+def test_judged_policies_act_on_both_sides_where_there_are_two():
+    assert [Config.preset(name).acts_mirrored for name in ("default", "best", "finest", "lecture")] == [True] * 3 + [
+        False
+    ]
+    assert not Config(mirror_acting=False).acts_mirrored
+    assert not Config(env_id="CartPole-v1").acts_mirrored
+
+
 def test_the_lecture_preset_has_the_lecture_s_numbers():
     lecture = Config.preset("lecture")
     assert (lecture.buffer_size, lecture.batch_size, lecture.learning_rate) == (5_000, 64, 1e-4)

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -69,26 +70,26 @@ def results_record(config: Config, evaluation: Evaluation, seed: int, model_dige
     return record | {name: float(which.mean()) for name, which in shares.items()}
 
 
-def model_card(config: Config, record: dict[str, Any], obs_size: int, video: str | None, onnx: bool) -> str:
+def model_card(config: Config, record: dict[str, Any], sizes: Sequence[int], video: str | None, onnx: bool) -> str:
     """The text of README.md.
 
     Args:
         config: of the run.
         record: as of `results_record`.
-        obs_size: numbers per observation.
+        sizes: `QNetwork.sizes` of the policy. One that acts on both sides is twice as wide as the settings say.
         video: name of the video's file; None if there is none.
         onnx: whether there is an ONNX file.
     """
     parts = [
         _metadata(record),
         f"# DQN playing {record['env_id']}\n",
-        f"A deep Q-network trained by fastlander {__version__}: {_sizes(config)}.\n",
+        f"A deep Q-network trained by fastlander {__version__}: {_sizes(sizes)}.\n",
     ]
     if video is not None:
         shown = f"![a greedy episode]({video})" if video.endswith(".gif") else f"[{video}]({video})"
         parts.append(f"{shown} is the first of the episodes below, not a chosen one.\n")
     parts.append(_results(config, record))
-    use = {"obs_size": obs_size, "episodes": record["n_eval_episodes"], "seed": record["seed"]}
+    use = {"obs_size": sizes[0], "episodes": record["n_eval_episodes"], "seed": record["seed"]}
     parts.append(USE.format(**use))
     parts += [_files(video, onnx), _settings(config), _versions()]
     return "\n".join(parts)
@@ -129,8 +130,8 @@ model-index:
 """
 
 
-def _sizes(config: Config) -> str:
-    layers = " and ".join([", ".join(map(str, config.hidden_sizes[:-1])), str(config.hidden_sizes[-1])])
+def _sizes(sizes: Sequence[int]) -> str:
+    layers = " and ".join([", ".join(map(str, sizes[1:-2])), str(sizes[-2])])
     return f"hidden layers of {layers.removeprefix(' and ')} units, the action of the largest value is taken"
 
 
