@@ -1,4 +1,8 @@
-"""A trained policy in the lecture's plain network, without fastlander: `python plain_sequential.py DIR`."""
+"""A trained policy as a plain torch.nn.Sequential, without fastlander: `python plain_sequential.py DIR`.
+
+A policy that acts on both sides has twice the widths of the settings, so they are read from the weights. One that was
+trained with `--mirror-acting False` is the lecture's network, 8-128-64-32-4.
+"""
 
 import sys
 from pathlib import Path
@@ -7,11 +11,13 @@ import gymnasium as gym
 import torch
 from safetensors.torch import load_file
 
-network = torch.nn.Sequential(
-    torch.nn.Linear(8, 128), torch.nn.ReLU(), torch.nn.Linear(128, 64), torch.nn.ReLU(),
-    torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 4),
-)  # fmt: skip
-network.load_state_dict(load_file(Path(sys.argv[1]) / "model.safetensors"))
+weights = load_file(Path(sys.argv[1]) / "model.safetensors")
+network = torch.nn.Sequential()
+for k in range(0, len(weights), 2):  # "0.weight", "0.bias", "2.weight", ...
+    rows, columns = weights[f"{k}.weight"].shape
+    network.extend([torch.nn.Linear(columns, rows), torch.nn.ReLU()])
+network = network[:-1]
+network.load_state_dict(weights)
 
 env = gym.make("LunarLander-v3")
 obs, _ = env.reset(seed=0)
