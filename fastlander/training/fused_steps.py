@@ -37,7 +37,7 @@ MOST_STEPS = 32
 
 
 class FusedSteps:
-    """Takes the vector steps of a run as `trainer.take_step` does, to the byte, and several at once.
+    """Takes the vector steps of a run as `trainer.steps` does, to the byte, and several at once.
 
     Args:
         run: one that `fits`.
@@ -86,13 +86,12 @@ class FusedSteps:
                 learner.take_back(updates)
                 if updates:
                     run.dqn.loss, run.dqn.updates = learner.loss, run.dqn.updates + updates
-        added = int(place[ADDED]) - run.buffer.added
+        run.buffer.take_note(int(place[ADDED]) - run.buffer.added)
+        run.timesteps, last = int(place[TIMESTEPS]), max(0, int(place[TAKEN]) - 1)
+        run.dqn.learning_rate, run.epsilon = float(self._rates[last]), self._shares[last]
         if outcome == NOT_FINITE:
             check_finite("reward", self._reward)
             check_finite("observation", self._final_obs)
-        run.dqn.learning_rate, run.epsilon = float(self._rates[place[TAKEN] - 1]), self._shares[place[TAKEN] - 1]
-        run.buffer.take_note(added)
-        run.timesteps = int(place[TIMESTEPS])
         ended = self._terminated | self._truncated if outcome == EPISODES_ENDED else None
         return run.collector.take_over(self._obs, ended)
 
