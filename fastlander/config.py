@@ -144,8 +144,8 @@ class Config:
     """The same for the horizontal distance from the middle of the pad."""
     mirror_augmentation: bool | None = None
     """Reflect half of each batch left to right (LunarLander only). None is on for LunarLander and off for others."""
-    mirror_acting: bool | None = None
-    """Judged policies act on the mean of values for lander and mirror image; they are twice as wide. None as above."""
+    mirror_acting: bool = False
+    """Judged policies act on the mean of values for lander and mirror image. The saved network is twice as wide."""
 
     epsilon_schedule: Literal["linear", "per-episode"] = "linear"
     """linear: to epsilon_end over epsilon_timesteps. per-episode: by the factor epsilon_decay after each episode."""
@@ -216,11 +216,6 @@ class Config:
         index k is odd in k, and k begins anywhere in a range around 0; 1,100 steps later it is the reverse within 1%.
         """
         return self.is_lander if self.mirror_augmentation is None else self.mirror_augmentation
-
-    @property
-    def acts_mirrored(self) -> bool:
-        """Whether judged policies see the mirror image, too. A `mirror_acting` of None means yes for the lander."""
-        return self.is_lander if self.mirror_acting is None else self.mirror_acting
 
     @property
     def required_landings(self) -> float:

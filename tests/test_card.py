@@ -89,7 +89,7 @@ def test_the_folder_has_the_policy_its_results_and_nothing_else(run, in_tmp, cap
 
 def test_the_card_has_the_widths_of_the_policy_that_acts_on_both_sides(in_tmp):
     settings = {"num_envs": 2, "hidden_sizes": (10, 7), "total_timesteps": 200, "eval_episodes": 2, "progress": False}
-    Trainer(Config(**settings, output_dir="run")).run()
+    Trainer(Config(**settings, mirror_acting=True, output_dir="run")).run()
     write_card("run", "card", episodes=10, video="none", onnx=False)
     _, text = metadata_of(in_tmp / "card")
     assert "hidden layers of 20 and 14 units" in text

@@ -151,14 +151,6 @@ def test_the_finest_preset_is_best_with_more_of_it():
     assert (best["fuel_weight"], best["distance_weight"]) == (3, 5)
 
 
-def test_judged_policies_act_on_both_sides_where_there_are_two():
-    assert [Config.preset(name).acts_mirrored for name in ("default", "best", "finest", "lecture")] == [True] * 3 + [
-        False
-    ]
-    assert not Config(mirror_acting=False).acts_mirrored
-    assert not Config(env_id="CartPole-v1").acts_mirrored
-
-
 def test_the_lecture_preset_has_the_lecture_s_numbers():
     lecture = Config.preset("lecture")
     assert (lecture.buffer_size, lecture.batch_size, lecture.learning_rate) == (5_000, 64, 1e-4)
@@ -198,7 +190,7 @@ def test_the_lander_and_unknown_environments_keep_the_lander_s_defaults():
     for env_id in (*LANDER_IDS, "tests/Corridor-v0"):
         assert Config.preset(env_id=env_id) == Config(env_id=env_id)
         best = Config.preset("best", env_id=env_id)
-        assert (best.n_step, best.acts_mirrored) == (8, env_id in LANDER_IDS)
+        assert (best.n_step, best.mirror_acting) == (8, env_id in LANDER_IDS)
     # A Config, and so the record of a run, is what it says: no other environment's defaults come in.
     assert Config(env_id="MountainCar-v0").epsilon_zeta is None
     earlier = Config(env_id="MountainCar-v0", judged_average=0, solved_landings=0.0)

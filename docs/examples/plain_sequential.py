@@ -1,7 +1,7 @@
 """A trained policy as a plain torch.nn.Sequential, without fastlander: `python plain_sequential.py DIR`.
 
-A policy that acts on both sides has twice the widths of the settings, so they are read from the weights. One that was
-trained with `--mirror-acting False` is the lecture's network, 8-128-64-32-4.
+One that was trained with the default settings is the lecture's network, 8-128-64-32-4. One of `best` acts on both sides
+and is twice as wide, so the widths are read from the weights.
 """
 
 import sys

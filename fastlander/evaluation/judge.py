@@ -141,7 +141,7 @@ class Judge:
         if self._env is None:
             self._env = make_eval_env(self.config, self.config.eval_episodes, processors=self._processors)
         policy = self.dqn.greedy
-        if self._parameters is not None or self.config.acts_mirrored:
+        if self._parameters is not None or self.config.mirror_acting:
             policy = self.dqn.policy(self.dqn.q_network.flat if self._parameters is None else self._parameters)
         return evaluate(policy, self._env, seeds)
 

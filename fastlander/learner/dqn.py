@@ -84,7 +84,7 @@ class DQN:
         """The network that acts by the parameters `flat` (as `q_network.flat`): a new one, on the CPU."""
         network = QNetwork.blank(self.q_network.sizes)
         network.flat.copy_(flat)
-        return both_ways(network) if self.config.acts_mirrored else network
+        return both_ways(network) if self.config.mirror_acting else network
 
     def policy(self, flat: Tensor) -> Callable[[np.ndarray], np.ndarray]:
         """Greedy actions of `network(flat)`: float32[N, obs_size] -> int64[N]."""
