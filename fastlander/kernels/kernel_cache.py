@@ -24,6 +24,7 @@ from typing import Any
 import llvmlite
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from fastlander.kernels.compile_lock import CompileLock
@@ -273,7 +274,11 @@ class KernelCache(FunctionCache):
 
     def _load(self, sig: Any, target_context: Any) -> Any:
         try:
-            found = super().load_overload(sig, target_context)
+            # Numba's `load_overload` makes its target context ready to compile first, and imports half of Numba for it.
+            # Machine code that is there needs only the runtime, whose symbols it may name.
+            rtsys.initialize(target_context)
+            with self._guard_against_spurious_io_errors():
+                found = self._load_overload(sig, target_context)
             if found is None and self._shipped is not None:
                 data = self._shipped.load((sig, self._level))
                 found = data if data is None else self._impl.rebuild(target_context, data)
