@@ -2,8 +2,8 @@
 
 Each command is a process. With nothing compiled (an empty NUMBA_CACHE_DIR), again with what the first one compiled, and
 `python -c "import torch, numba, gymnasium"`, in turn: ratios within a round are what counts, since machines differ.
-Seeds differ, too: how many steps a run takes is luck. The first command has seed 0, the warm ones 0 to 4, other five in
-the next round, and their medians are shown.
+Seeds differ, too: how many steps a run takes is luck. The warm runs of a round have five seeds, 0 to 4 in the first
+one, and their medians are shown. The first command has the first of these seeds, and is compared with its warm run.
 What is measured is the fastlander that this Python imports: a checkout, or a wheel that carries compiled kernels.
 """
 
@@ -38,10 +38,9 @@ def seconds(arguments: list[str], cache: str) -> tuple[float, float]:
     return to_line, time.perf_counter() - start
 
 
-def medians(commands: list[list[str]], folder: str) -> tuple[float, float]:
-    """The medians over a process for each command."""
-    found = [seconds(command, f"{folder}/cache") for command in commands]
-    return tuple(map(statistics.median, zip(*found, strict=True)))
+def each(commands: list[list[str]], folder: str) -> list[tuple[float, float]]:
+    """The seconds of a process for each command."""
+    return [seconds(command, f"{folder}/cache") for command in commands]
 
 
 def main() -> None:
@@ -58,11 +57,12 @@ def main() -> None:
     found = []
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            _, first = seconds([*TRAIN, f"{folder}/first"], f"{folder}/cache")
             seeds = range(REPEATS * number, REPEATS * (number + 1))
-            solved, warm = medians([[*TRAIN, f"{folder}/warm{seed}", "--seed", str(seed)] for seed in seeds], folder)
-            _, imports = medians([IMPORTS] * REPEATS, folder)
-        found.append((first, warm, solved, imports, first / warm, warm / imports, solved / imports))
+            _, first = seconds([*TRAIN, f"{folder}/first", "--seed", str(seeds[0])], f"{folder}/cache")
+            runs = each([[*TRAIN, f"{folder}/warm{seed}", "--seed", str(seed)] for seed in seeds], folder)
+            solved, warm = map(statistics.median, zip(*runs, strict=True))
+            imports = statistics.median(end for _, end in each([IMPORTS] * REPEATS, folder))
+        found.append((first, warm, solved, imports, first / runs[0][1], warm / imports, solved / imports))
         print(line(f"round {number + 1}", found[-1]), flush=True)
     print(line("median", [statistics.median(column) for column in zip(*found, strict=True)]))
 
