@@ -209,6 +209,11 @@ class Config:
         return is_lander(self.env_id)
 
     @property
+    def is_native(self) -> bool:
+        """Whether the environment is this package's own lander."""
+        return self.is_lander and self.backend in (None, "native")
+
+    @property
     def mirrors(self) -> bool:
         """Whether updates reflect half of each batch. A `mirror_augmentation` of None means yes for the lander.
 
@@ -234,7 +239,8 @@ class Config:
         """The settings of a preset, some of them changed.
 
         Args:
-            name: default, best, finest or lecture. An environment in `ENV_DEFAULTS` has its own default and no other.
+            name: default, best, finest or lecture. An environment in `ENV_DEFAULTS` has its own default, and no other
+                preset.
             **changes: settings, `env_id` among them.
 
         Raises:

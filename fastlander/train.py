@@ -161,7 +161,7 @@ def _train_one(arguments: Arguments) -> int:
 
 def _compile_ahead(config: Config) -> None:
     """If the lander is not compiled yet, let a second process begin with the learner, before torch is imported here."""
-    if config.is_lander and config.backend in (None, "native"):
+    if config.is_native:
         from fastlander.lander.compiled import start_second_process
 
         start_second_process("learner", "lanes", "loops")

@@ -149,14 +149,10 @@ def make_eval_env(config: Config, episodes: int, policies: int = 1, processors: 
         autoreset_mode=AutoresetMode.DISABLED,
         max_episode_steps=limit,
         **config.env_kwargs,
-        **(threads if _is_native(config) else {}),
+        **(threads if config.is_native else {}),
     )
 
 
 def most_eval_envs(config: Config) -> int:
     """Environments that play side by side for each policy, at most."""
-    return MAX_NATIVE_EVAL_ENVS if _is_native(config) else MAX_EVAL_ENVS
-
-
-def _is_native(config: Config) -> bool:
-    return config.is_lander and config.backend in (None, "native")
+    return MAX_NATIVE_EVAL_ENVS if config.is_native else MAX_EVAL_ENVS

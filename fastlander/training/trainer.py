@@ -59,7 +59,7 @@ def steps(run: Run) -> Iterator[Finished]:
 
 def fused_steps(run: Run) -> "FusedSteps | None":
     """What takes several steps in one kernel, if that can be."""
-    if not run.config.is_lander or run.config.backend not in (None, "native"):
+    if not run.config.is_native:
         return None  # and the lander's kernels are not loaded
     from fastlander.training.fused_steps import FusedSteps
 
