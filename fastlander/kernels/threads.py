@@ -181,18 +181,15 @@ class KernelThreads:
 
     def start(self) -> None:
         """Ask every thread to do its work once."""
-        if self._asked:  # the `wait` of before was interrupted
-            self.wait()
-        if not self._wake:
-            self._begin()
+        signals = self.lend()
         self._asked = True
-        for signal, wake in zip(self._signals, self._wake, strict=True):
+        for signal, wake in zip(signals, self._wake, strict=True):
             if ask(signal):
                 wake.put(None)
 
     def lend(self) -> np.ndarray:
         """The signals of the threads, int64[threads, 4], for a kernel that asks and awaits them itself."""
-        if self._asked:
+        if self._asked:  # the `wait` of before was interrupted
             self.wait()
         if self._shares and not self._wake:
             self._begin()
