@@ -10,7 +10,7 @@ import numba.extending
 from numba.core.compiler_lock import global_compiler_lock
 
 from fastlander.kernels.kernel_cache import KernelCache
-from fastlander.kernels.part_compiler import PartCompiler
+from fastlander.kernels.part_compiler import KernelCompiler, PartCompiler
 
 
 class NoCompilerError(RuntimeError):
@@ -54,7 +54,7 @@ def uncounted_kernel(function: Callable, cached_as: Callable | None = None) -> C
 
 
 def _cached(function: Callable, options: dict[str, bool], cached_as: Callable) -> Callable:
-    dispatcher = numba.njit(**options)(function)
+    dispatcher = numba.njit(pipeline_class=KernelCompiler, **options)(function)
     # A function inside a function has no name of its own to be kept under. It is compiled in each process, and so is
     # every kernel where no directory can be written.
     if "<locals>" not in cached_as.__qualname__:

@@ -8,10 +8,11 @@ documented, and a few names of Numba that are not.
 import functools
 import operator
 
+from llvmlite.binding import Linkage
 from numba import _dynfunc
 from numba.core import funcdesc
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, _LowerResult
+from numba.core.compiler import Compiler, CompilerBase, _LowerResult
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.typed_passes import (
     IRLegalization,
@@ -42,6 +43,21 @@ class PartLibrary(JITCodeLibrary):
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
         self._finalized = True
+
+
+class KernelLibrary(JITCodeLibrary):
+    """The machine code of a kernel. Other kernels do not see the names of the functions in it.
+
+    Numba tells functions of one name apart by a number that counts what its process has compiled. Machine code on disk
+    comes from several processes, so that two functions can have one name and number, and LLVM would link to the first
+    that is loaded.
+    """
+
+    def _optimize_final_module(self) -> None:
+        super()._optimize_final_module()
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = Linkage.internal
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -90,6 +106,17 @@ class PartCompiler(CompilerBase):
             pipeline.add_pass(compiler_pass, compiler_pass._name)
         pipeline.finalize()
         return [pipeline]
+
+
+class KernelCompiler(Compiler):
+    """Numba's pipeline for whole kernels, with a KernelLibrary."""
+
+    def define_pipelines(self):
+        """The list of pipelines that Numba tries: its own."""
+        library = KernelLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        library.enable_object_caching()
+        self.state.library = library
+        return super().define_pipelines()
 
 
 _OPERATORS = [f for f in vars(operator).values() if callable(f)]

@@ -286,8 +286,60 @@ def test_a_full_disk_costs_time_only(room, cheap):
 
 def test_processes_that_compile_at_the_same_time_do_not_harm_each_other(cheap):
     together = [start_cheap(cheap) for _ in range(3)]
-    assert [process.communicate()[1] for process in together] == [""] * 3
+    notice = r"fastlander: (another process compiles double: waiting for it|waited [\d.]+ s for double)"
+    for process in together:
+        out, err = process.communicate()
+        assert out in ("42 0\n", "42 1\n")
+        assert all(re.fullmatch(notice, line) for line in err.splitlines()), err
     assert start_cheap(cheap).communicate() == ("42 0\n", "")
+
+
+# Two kernels with a part each. The parts differ only in a number that the function which makes them was given, and are
+# so big that they stay functions of their own.
+ALIKE = """
+import numpy as np
+from fastlander.kernels.jit import part, uncounted_kernel
+
+def make(start):
+    @part
+    def chain(numbers, k):
+        total = np.int64(start)
+        for i in range(len(numbers)):
+            LINES
+        return total
+    return chain
+
+first, second = make(1), make(2)
+
+@uncounted_kernel
+def call_first(numbers):
+    return first(numbers, 3) + 1000 * first(numbers[:0], 5)
+
+@uncounted_kernel
+def call_second(numbers):
+    return second(numbers, 3) + 1000 * second(numbers[:0], 5)
+""".replace("LINES", "\n            ".join(f"total = total * {n} ^ numbers[i - i // {n}]" for n in range(3, 30)))
+CALL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import alike
+for name in sys.argv[2:]:
+    kernel = getattr(alike, name)
+    print(name, kernel(alike.np.arange(0)), sum(kernel.stats.cache_misses.values()))
+"""
+
+
+def test_parts_that_two_processes_gave_one_name_stay_two(tmp_path):
+    (tmp_path / "alike.py").write_text(ALIKE)
+
+    def call(*names):
+        command = [sys.executable, "-c", CALL, str(tmp_path), *names]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    assert call("call_first") == ["call_first", "1001", "1"]
+    assert call("call_second") == ["call_second", "2002", "1"]
+    assert call("call_first", "call_second") == ["call_first", "1001", "0", "call_second", "2002", "0"]
+    assert call("call_second", "call_first") == ["call_second", "2002", "0", "call_first", "1001", "0"]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b"{}", b'{"text": "x"}', b"null", None])

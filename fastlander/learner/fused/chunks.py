@@ -19,11 +19,6 @@ WHOLE_BATCH, CHUNKS = 128, 4
 """A batch of WHOLE_BATCH rows or more is computed in CHUNKS chunks, a smaller one in one. On this depends how the terms
 of a gradient are added up, and so what a run learns to the last bit."""
 
-HELPED = False
-"""Whether the main thread takes chunks of the learner's thread. It is off: in two of five runs of all tests, in
-processes that had run hundreds of them, a batch had another gradient then. The cause is not known. Help saves 0 to
-5% of a run."""
-
 # Words of a board, int64[DONE + C]: where the updates are that a thread was asked for, the next chunk that nobody has
 # taken, and for each of C chunks whether it is computed (1 or 0).
 LEARNING, NEXT, DONE = 0, 1, 2
