@@ -7,6 +7,7 @@ import numpy as np
 
 ZERO, HALF, ONE, TWO = (np.float32(x) for x in (0, 0.5, 1, 2))
 MINUS_ZERO = np.float32(-0.0)  # added to any number, it changes no bit of it; 0 would turn -0 into 0
+INFINITY = np.float32(np.inf)
 PI = np.float32(3.14159265359)  # b2_pi
 EPSILON = np.float32(np.finfo(np.float32).eps)  # b2_epsilon
 MAX_FLOAT = np.float32(np.finfo(np.float32).max)  # b2_maxFloat

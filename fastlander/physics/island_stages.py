@@ -42,13 +42,11 @@ def iterate(state, index, joint0, joint1, v0, v1, v2, impulse0, impulse1, iterat
     The velocities and impulses of these are left in the state as they are then, those of the others as they are in the
     end.
     """
+    for _ in range(until - iteration - 2):
+        v0, v1, v2, impulse0, impulse1, _, _ = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
     u0, u1, u2, motor0, motor1 = v0, v1, v2, impulse0.motor, impulse1.motor
     v0, v1, v2, impulse0, impulse1, a0, a1 = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
     v0, v1, v2, impulse0, impulse1, b0, b1 = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
-    for _ in range((until - iteration) // 2 - 1):
-        u0, u1, u2, motor0, motor1 = v0, v1, v2, impulse0.motor, impulse1.motor
-        v0, v1, v2, impulse0, impulse1, a0, a1 = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
-        v0, v1, v2, impulse0, impulse1, b0, b1 = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
     store_motion(state, VELOCITY, LANDER, index, v0)
     store_motion(state, VELOCITY, LEG0, index, v1)
     store_motion(state, VELOCITY, LEG1, index, v2)

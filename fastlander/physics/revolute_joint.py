@@ -20,6 +20,7 @@ from fastlander.physics.constants import (
     AT_LOWER,
     AT_UPPER,
     INACTIVE,
+    INFINITY,
     LINEAR_SLOP,
     MAX_ANGULAR_CORRECTION,
     MINUS_ZERO,
@@ -52,13 +53,15 @@ class Joint(NamedTuple):
     ey_y: Number
     ez_y: Number
     inverse22: Number  # 1 / determinant of the upper left 2 by 2 part of m_mass
-    inverse33: Number  # 1 / determinant of m_mass
+    inverse33: Number  # -1 / determinant of m_mass: impulses are solutions with the opposite sign
     cross_x: Number  # ey x ez
     cross_y: Number
     cross_z: Number
     free: Mask  # at no limit
     lower: Mask  # at the lower limit
     upper: Mask  # at the upper limit
+    side: Number  # -1 at the upper limit, else 1
+    bound: Number  # the limit lets go where side * impulse is less: 0 at a limit. Infinity at none: always
     rhs_x: Number  # ez_x where a limit is active. Elsewhere -1: its product with a limit impulse of 0 adds nothing
     rhs_y: Number  # ez_y where a limit is active. Elsewhere -1
 
@@ -104,7 +107,7 @@ def make_joint(definition, qA, qB, state):
     cross_x = ey_y * ez_z - ez_y * ez_y
     cross_y = ez_y * ez_x - ey_x * ez_z
     cross_z = ey_x * ez_y - ey_y * ez_x
-    free = state == INACTIVE
+    free, upper = state == INACTIVE, state == AT_UPPER
     return Joint(
         rA=rA,
         rB=rB,
@@ -114,13 +117,15 @@ def make_joint(definition, qA, qB, state):
         ey_y=ey_y,
         ez_y=ez_y,
         inverse22=inverse_or_zero(ex_x * ey_y - ey_x * ey_x),
-        inverse33=inverse_or_zero(ex_x * cross_x + ey_x * cross_y + ez_x * cross_z),
+        inverse33=-inverse_or_zero(ex_x * cross_x + ey_x * cross_y + ez_x * cross_z),
         cross_x=cross_x,
         cross_y=cross_y,
         cross_z=cross_z,
         free=free,
         lower=state == AT_LOWER,
-        upper=state == AT_UPPER,
+        upper=upper,
+        side=where(upper, -ONE, ONE),
+        bound=where(free, INFINITY, ZERO),
         rhs_x=where(free, -ONE, ez_x),
         rhs_y=where(free, -ONE, ez_y),
     )
@@ -206,13 +211,14 @@ def solve_velocity_constraints(definition, joint, vA, vB, impulse):
     yb_x = joint.ey_y * turn - joint.ez_y * cdot.y
     yb_y = joint.ez_y * cdot.x - joint.ey_x * turn
     yb_z = joint.ey_x * cdot.y - joint.ey_y * cdot.x
-    x = -(joint.inverse33 * (cdot.x * joint.cross_x + cdot.y * joint.cross_y + turn * joint.cross_z))
-    y = -(joint.inverse33 * (joint.ex_x * bz_x + joint.ey_x * bz_y + joint.ez_x * bz_z))
-    z = -(joint.inverse33 * (joint.ex_x * yb_x + joint.ey_x * yb_y + joint.ez_x * yb_z))
-    # The limit lets go where its impulse would pull. Without a limit impulse.z is 0, and -impulse.z adds nothing.
+    x = joint.inverse33 * (cdot.x * joint.cross_x + cdot.y * joint.cross_y + turn * joint.cross_z)
+    y = joint.inverse33 * (joint.ex_x * bz_x + joint.ey_x * bz_y + joint.ez_x * bz_z)
+    z = joint.inverse33 * (joint.ex_x * yb_x + joint.ey_x * yb_y + joint.ez_x * yb_z)
+    # The limit lets go where its impulse would pull. Without a limit impulse.z is 0, and -impulse.z adds nothing. One
+    # comparison of numbers takes less than masks that are kept from one iteration to the next.
     new = impulse.z + z
+    released = joint.side * new < joint.bound
     lets_go = (joint.lower & (new < ZERO)) | (joint.upper & (new > ZERO))
-    released = lets_go | joint.free
     reduced = solve22(joint, -cdot.x + impulse.z * joint.rhs_x, -cdot.y + impulse.z * joint.rhs_y)
     x, y = where(released, reduced.x, x), where(released, reduced.y, y)
     change = Change(x, y, where(joint.free, ZERO, z), lets_go)
