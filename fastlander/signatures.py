@@ -28,11 +28,13 @@ Signatures = list[tuple[Any, tuple[types.Type, ...]]]
 def lander() -> Signatures:
     """What steps landers."""
     from fastlander.kernels.threads import ask, await_all, note_done_here
-    from fastlander.lander.step import STEP_ARGUMENTS, load_actions, serve_steps
+    from fastlander.lander.step import STEP_ARGUMENTS, serve_steps
+    from fastlander.lander.step_all import STEP_ALL_ARGUMENTS, load_actions, step_all
 
     return [
         (serve_steps, STEP_ARGUMENTS),
         (load_actions, (WORDS, array_of(types.float64, 2))),
+        (step_all, STEP_ALL_ARGUMENTS),
         (ask, (WORDS,)),
         (await_all, (array_of(types.int64, 2),)),
         (note_done_here, (WORDS,)),

@@ -27,8 +27,8 @@ ORDER = [
     ),
     (
         "lander",
-        "symmetry costs registration variant exchange pcg64 game lane_solvers step compiled step_one errors interface "
-        "settings saved_state frames pictures stepper attributes vector_env env flown parity",
+        "symmetry costs registration variant exchange pcg64 game lane_solvers step step_all compiled step_one errors "
+        "interface settings saved_state frames pictures stepper attributes vector_env env flown parity",
     ),
     ("", "environments"),
     ("experience", "transition sampling replay_buffer fold n_step collector"),

@@ -7,9 +7,8 @@ from numba import types
 
 from fastlander.kernels.addresses import array_address, array_caller
 from fastlander.kernels.array_types import DOUBLES, FLAGS, FLOATS, ROWS, STREAM, WORDS, array_of
-from fastlander.kernels.atomics import atomic_load
 from fastlander.kernels.jit import uncounted_kernel
-from fastlander.kernels.threads import ASKED, BEGUN, DONE, asks, takes
+from fastlander.kernels.threads import ask_here, asks, await_one, takes
 from fastlander.lander.exchange import unpack_exchange
 from fastlander.lander.step import STEP_ARGUMENTS, serve_steps
 from fastlander.learner.fused.choose import CHOOSE_ARGUMENTS, choose
@@ -73,7 +72,7 @@ def fly(calls, place, act, threads, own, whole, playing, totals):
             if place[SLEEPING]:
                 return ASLEEP
         if place[PHASE] == _ASKED:
-            here[ASKED], here[DONE], here[BEGUN] = 1, 0, 0
+            ask_here(here)
             _step(calls[1], (here, 0, whole if place[ALONE] else own))
             place[PHASE] = _STEPPED
         if not place[ALONE]:
@@ -82,8 +81,7 @@ def fly(calls, place, act, threads, own, whole, playing, totals):
                 if takes(signal):
                     place[SHARE] = k
                     return NOT_BEGUN
-                while atomic_load(signal, DONE) != atomic_load(signal, ASKED):
-                    pass
+                await_one(signal)
         ended = False
         for i in range(n):
             if playing[i]:

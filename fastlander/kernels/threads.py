@@ -43,6 +43,19 @@ def takes(signal):
 
 
 @inlined
+def ask_here(signal):
+    """Ask this thread for work, by a signal that no other has. A serving kernel with a patience of 0 does it once."""
+    signal[ASKED], signal[DONE], signal[BEGUN] = 1, 0, 0
+
+
+@inlined
+def await_one(signal):
+    """Wait until a thread has done its work."""
+    while atomic_load(signal, DONE) != atomic_load(signal, ASKED):
+        pass
+
+
+@inlined
 def note_done(signal):
     """Say that the work is done."""
     atomic_exchange(signal, DONE, atomic_load(signal, DONE) + 1)
@@ -103,8 +116,7 @@ def await_all(signals):
         signal = signals[k]
         if takes(signal):
             return k
-        while atomic_load(signal, DONE) != atomic_load(signal, ASKED):
-            pass
+        await_one(signal)
     return -1
 
 

@@ -4,6 +4,8 @@ The algorithm is XSL-RR 128/64 (O'Neill 2014). `uniform` and `integers` draw as 
 uint64[NUM_STREAM, S], the streams of all landers.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -92,6 +94,20 @@ def start_stream(stream: np.ndarray, seed: int | None) -> int:
     sequence = np.random.SeedSequence(seed)
     write_stream(stream, np.random.PCG64(sequence))
     return int(sequence.entropy)
+
+
+def start_streams(
+    streams: np.ndarray, seeds: Sequence[int | None], mask: np.ndarray, known: Sequence[int] | None
+) -> list[int]:
+    """Start the streams in `mask` that get a seed now or never had one. Returns with which seeds all were started.
+
+    streams: uint64[NUM_STREAM, N]. mask: bool[N]. known: the seeds of before; None if no stream was started.
+    """
+    started = [0] * len(seeds) if known is None else list(known)
+    for i in np.flatnonzero(mask):
+        if seeds[i] is not None or known is None:
+            started[i] = start_stream(streams[:, i], seeds[i])
+    return started
 
 
 def write_stream(stream: np.ndarray, source: np.random.PCG64) -> None:

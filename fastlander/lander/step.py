@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 
 from fastlander.kernels.array_types import BYTES, DOUBLES, WORDS, served
-from fastlander.kernels.jit import inlined, part, shared, uncounted_kernel
+from fastlander.kernels.jit import inlined, part, shared
 from fastlander.kernels.tables import viewer
 from fastlander.kernels.threads import serving
 from fastlander.lander.exchange import unpack_exchange
@@ -127,19 +127,6 @@ def return_leg_impulses(state, i):
             row = LEG_CONTACT + 9 * leg
             state.contact_f32[i, slot, POINT + 2] = state.f32[row + 6, i]
             state.contact_f32[i, slot, POINT + 3] = state.f32[row + 7, i]
-
-
-@uncounted_kernel
-def load_actions(actions, buffer):
-    """Copy discrete actions, int64[N], to column 0 of float64[N, 2].
-
-    Returns the index of the first number that is no action, or -1. Nothing after it is copied.
-    """
-    for i in range(len(actions)):
-        if actions[i] < 0 or actions[i] > 3:
-            return i
-        buffer[i, 0] = actions[i]
-    return -1
 
 
 @inlined

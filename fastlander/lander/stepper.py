@@ -4,13 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from fastlander.kernels.addresses import array_address
 from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.threads import KernelThreads, run_here
 from fastlander.lander.compiled import ADDRESSES, MISSING, start_second_process
 from fastlander.lander.errors import WrongAction, WrongType
 from fastlander.lander.exchange import exchange_size, unpack_exchange
 from fastlander.lander.settings import LanderSettings
-from fastlander.lander.step import load_actions, serve_steps, workspace_size
+from fastlander.lander.step import STEP_ARGUMENTS, serve_steps, workspace_size
+from fastlander.lander.step_all import STEP_ALL_ARGUMENTS, load_actions, step_all
 from fastlander.lander.variant import Variant, pack_variant
 from fastlander.physics.state import memory_size, unpack
 from fastlander.validation import InputError
@@ -54,6 +56,9 @@ class Stepper:
             memory = np.zeros(workspace_size(num_envs), np.uint8)
             self.whole = (*self.own[:3], memory, *self.own[4:6], 0, num_envs)
         self.threads = KernelThreads(serve_steps, shares)
+        self.can_step_all = not shares and not variant.continuous
+        """Whether `step_all` can step them while none has settings of its own."""
+        self._address, self._here = 0, np.zeros(4, np.int64)
 
     def load(self, actions: Any) -> None:
         """Check the actions and put them into the exchange.
@@ -69,11 +74,36 @@ class Stepper:
                 raise WrongAction("actions must be numbers, got nan")
             np.clip(actions, -1.0, 1.0, out=self.exchange.action)
             return
-        if actions.shape != (n,) or actions.dtype.kind not in "iu":
-            raise _wrong_array(f"int[{n}]", (n,), actions)
-        wrong = load_actions(kernel_array(actions, np.int64), self.exchange.action)
+        wrong = load_actions(self._discrete(actions), self.exchange.action)
         if wrong >= 0:
-            raise WrongAction(f"actions must be 0, 1, 2 or 3, got {actions[wrong]} for lander {wrong}")
+            raise _no_action(actions, wrong)
+
+    def step_all(self, actions: Any, ended: np.ndarray, resets: bool) -> int:
+        """`load` and `step` in one call, for all landers: how many episodes ended.
+
+        Args:
+            actions: as for `load`.
+            ended: bool[N], whose episode the last step ended; then whose this one has ended.
+            resets: whether those are reset.
+
+        Raises:
+            ValueError: as `load`.
+        """
+        self.look()
+        if not self._address:
+            self._address = array_address(serve_steps, STEP_ARGUMENTS)
+        numbers = self._discrete(actions)
+        count = step_all(self._address, self._here, numbers, ended, resets, *self.whole)
+        if count < 0:
+            raise _no_action(actions, -1 - count)
+        return count
+
+    def _discrete(self, actions: Any) -> np.ndarray:
+        """Discrete actions as int64[N]. Which numbers they are is not checked."""
+        actions = np.asarray(actions)
+        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
+            raise _wrong_array(f"int[{self.num_envs}]", (self.num_envs,), actions)
+        return kernel_array(actions, np.int64)
 
     def step(self, todo: np.ndarray, fresh: np.ndarray) -> None:
         """Step the landers in `todo` by their loaded actions. Those that are also in `fresh` are reset instead.
@@ -142,8 +172,14 @@ class Stepper:
         """Compile the kernels, or load what an earlier process compiled, by a step of no landers."""
         start_second_process("lanes", "learner")
         load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
+        step_all.compile(STEP_ALL_ARGUMENTS)
         run_here(serve_steps, *self.own[:-2], 0, 0)
         MISSING.load()
+
+
+def _no_action(actions: Any, i: int) -> InputError:
+    """The error for the action of lander i, which is none."""
+    return WrongAction(f"actions must be 0, 1, 2 or 3, got {np.asarray(actions)[i]} for lander {i}")
 
 
 def _wrong_array(wanted: str, shape: tuple[int, ...], actions: np.ndarray) -> InputError:

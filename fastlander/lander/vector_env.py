@@ -26,7 +26,7 @@ from fastlander.lander.interface import (
     seed_list,
     vector_spaces,
 )
-from fastlander.lander.pcg64 import generator, start_stream
+from fastlander.lander.pcg64 import generator, start_streams
 from fastlander.lander.pictures import RENDER_MODES, Pictures
 from fastlander.lander.saved_state import checked_state, settings_of
 from fastlander.lander.settings import NAMES, LanderSettings, as_list
@@ -34,6 +34,8 @@ from fastlander.lander.stepper import Stepper
 from fastlander.memory import check_memory
 from fastlander.physics.state import memory_size
 from fastlander.validation import Count, InputError, check, shown
+
+_NEXT_STEP, _SAME_STEP, _DISABLED = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED
 
 
 class LunarLanderVectorEnv(VectorEnv):
@@ -118,6 +120,7 @@ class LunarLanderVectorEnv(VectorEnv):
         self._seeds: list[int] | None = None
         self._ready = False
         self._pictures = None if render_mode is None else Pictures(render_mode, self.num_envs)
+        self._steps_all = self._stepper.can_step_all and self._pictures is None and self.autoreset_mode is not _DISABLED
         self._free = threading.Lock()
         self.closed = False
 
@@ -136,7 +139,7 @@ class LunarLanderVectorEnv(VectorEnv):
         self._check_open()
         if self._seeds is None:
             with alone(self._free):
-                self._seed([None] * self.num_envs, self._all)
+                self._seeds = start_streams(self._stepper.state.stream, [None] * self.num_envs, self._all, None)
         return tuple(self._seeds)
 
     @property
@@ -167,10 +170,10 @@ class LunarLanderVectorEnv(VectorEnv):
             if not self._ready and not mask.all():
                 raise InputError("reset must be called for all landers before it is called with a reset_mask")
         with alone(self._free):
-            self._seed(seeds, mask)
+            self._seeds = start_streams(self._stepper.state.stream, seeds, mask, self._seeds)
             self._step(mask, mask)
             self._ready = True
-            self._ended = self._ended & ~mask
+            self._ended[mask] = False
             return self._obs(), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -189,21 +192,24 @@ class LunarLanderVectorEnv(VectorEnv):
         if not self._free.acquire(False):
             raise RuntimeError(BUSY)
         try:
-            self._stepper.load(actions)
-            if self.autoreset_mode is AutoresetMode.DISABLED:
-                assert not np.count_nonzero(self._ended), (
+            mode, stepper = self.autoreset_mode, self._stepper
+            if stepper.settings is None and self._steps_all:
+                ended = stepper.step_all(actions, self._ended, mode is _NEXT_STEP)
+            else:
+                stepper.load(actions)
+                assert mode is not _DISABLED or not np.count_nonzero(self._ended), (
                     f"episodes ended and were not reset: {np.flatnonzero(self._ended).tolist()}"
                 )
-            fresh = self._ended if self.autoreset_mode is AutoresetMode.NEXT_STEP else self._none
-            self._step(self._all, fresh)
-            obs, reward, terminated, truncated = self._stepper.results()
-            self._ended = terminated | truncated
+                self._step(self._all, self._ended if mode is _NEXT_STEP else self._none)
+                self._ended[:] = stepper.exchange.terminated | stepper.exchange.truncated
+                ended = np.count_nonzero(self._ended)
+            obs, reward, terminated, truncated = stepper.results()
             infos: dict[str, Any] = {}
-            if self.autoreset_mode is AutoresetMode.SAME_STEP and np.count_nonzero(self._ended):
+            if ended and mode is _SAME_STEP:
                 infos = final_infos(obs, self._ended)
                 self._step(self._ended, self._ended)
                 obs = self._obs()
-                self._ended = self._none
+                self._ended[:] = False
             elif not self.copy:
                 obs = self._obs()
             return obs, reward, terminated, truncated, infos
@@ -233,7 +239,7 @@ class LunarLanderVectorEnv(VectorEnv):
             )
             self._step(mask, self._none)
             obs, reward, terminated, truncated = self._stepper.results()
-            self._ended = self._ended | terminated | truncated
+            self._ended |= terminated | truncated
             return obs, reward, terminated, truncated, {}
 
     @property
@@ -249,7 +255,7 @@ class LunarLanderVectorEnv(VectorEnv):
             self._stepper.look()
             yield self._stepper
             if self.autoreset_mode is AutoresetMode.DISABLED:
-                self._ended = self._ended | self._stepper.exchange.terminated | self._stepper.exchange.truncated
+                self._ended |= self._stepper.exchange.terminated | self._stepper.exchange.truncated
 
     def render(self) -> tuple[Any, ...] | None:
         """For each lander what its `render_mode` gives, by Gymnasium's renderer and without the engines' particles.
@@ -351,7 +357,7 @@ class LunarLanderVectorEnv(VectorEnv):
         with alone(self._free):
             self._stepper.use(saved.settings)
             self._stepper.memory[:], self._stepper.exchange.obs[:] = saved.memory, saved.obs
-            self._ended, self._ready, self._seeds = saved.ended, saved.ready, saved.seeds
+            self._ended[:], self._ready, self._seeds = saved.ended, saved.ready, saved.seeds
 
     def __getstate__(self) -> dict[str, Any]:
         return {"arguments": self._arguments, "state": self.get_state(), "spec": self.spec}
@@ -381,17 +387,6 @@ class LunarLanderVectorEnv(VectorEnv):
     def _settings(self) -> LanderSettings:
         """A copy of the landers' settings, to be read or changed."""
         return self._stepper.settings_now(self._arguments["gravity"])
-
-    def _seed(self, seeds: list[int | None], mask: np.ndarray) -> None:
-        """Start the random streams of the landers in `mask` that get a seed now or that never had one."""
-        stream = self._stepper.state.stream
-        known = self._seeds
-        if known is None:
-            self._seeds = [0] * self.num_envs
-        for i in np.flatnonzero(mask):
-            if seeds[i] is None and known is not None:
-                continue
-            self._seeds[i] = start_stream(stream[:, i], seeds[i])
 
     def _check_open(self) -> None:
         if self.closed:

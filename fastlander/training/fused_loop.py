@@ -9,10 +9,9 @@ from numba import types
 from fastlander.experience.fold import FOLD_ARGUMENTS, fold_step
 from fastlander.kernels.addresses import array_address, array_caller
 from fastlander.kernels.array_types import DOUBLES, FLOATS, STREAM, WORDS, array_of
-from fastlander.kernels.atomics import atomic_exchange, atomic_load
+from fastlander.kernels.atomics import atomic_exchange
 from fastlander.kernels.jit import inlined, uncounted_kernel
-from fastlander.kernels.threads import ASKED as ASKED_FOR
-from fastlander.kernels.threads import BEGUN, DONE, asks, note_done, takes
+from fastlander.kernels.threads import ask_here, asks, await_one, note_done, takes
 from fastlander.lander.costs import weighed_reward
 from fastlander.lander.exchange import unpack_exchange
 from fastlander.lander.step import STEP_ARGUMENTS, serve_steps
@@ -58,7 +57,7 @@ def loop_addresses() -> list[int]:
 @inlined
 def make_updates_here(calls, here, arguments):
     """Make the updates that were asked for, in this thread. here: int64[4], a signal for it."""
-    here[ASKED_FOR], here[DONE], here[BEGUN] = 1, 0, 0
+    ask_here(here)
     _learn(calls[_LEARN], (here, 0, arguments))
 
 
@@ -70,14 +69,13 @@ def finish_updates(calls, signal, here, arguments, chunked):
     if takes(signal):
         make_updates_here(calls, here, arguments)
         note_done(signal)
-    while atomic_load(signal, DONE) != atomic_load(signal, ASKED_FOR):
-        pass
+    await_one(signal)
 
 
 @inlined
 def step_landers(calls, here, arguments):
     """Step the landers that the exchange says."""
-    here[ASKED_FOR], here[DONE], here[BEGUN] = 1, 0, 0
+    ask_here(here)
     _step(calls[_STEP], (here, 0, arguments))
 
 

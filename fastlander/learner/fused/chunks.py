@@ -30,6 +30,13 @@ def chunks_of(batch_size: int) -> int:
     return CHUNKS if batch_size >= WHOLE_BATCH else 1
 
 
+def make_board(count: int) -> np.ndarray:
+    """A board for `count` chunks. All are taken: there is no batch yet, and one that helps must not begin it."""
+    board = np.zeros(DONE + count, np.int64)
+    board[NEXT] = count
+    return board
+
+
 class Chunks(NamedTuple):
     """What the threads share while C chunks are computed."""
 

@@ -13,7 +13,7 @@ from fastlander.kernels.threads import LONG, KernelThreads, run_here
 from fastlander.kernels.xoshiro import kernel_state
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.fused.choose import choose, pack
-from fastlander.learner.fused.chunks import ASKED, DONE, LEARNING, chunks_of
+from fastlander.learner.fused.chunks import ASKED, LEARNING, chunks_of, make_board
 from fastlander.learner.fused.plan import make_chunks, make_memory, make_plan
 from fastlander.learner.fused.policy import FusedPolicy, kernel_observations
 from fastlander.learner.fused.temporal_difference import Hyperparameters, pack_hyperparameters
@@ -65,7 +65,7 @@ class FusedLearner:
         self._memory = make_memory(size)
         self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         gradients = gradient[None] if count == 1 else np.zeros((count, len(gradient)), np.float32)
-        self._board = np.zeros(DONE + count, np.int64)
+        self._board = make_board(count)
         self._chunks = self._board, tables, gradients, np.zeros(count), np.zeros(rows, np.int64)
         self._chunked = count > 1
         self.exploration = kernel_state(exploration)

@@ -116,6 +116,22 @@ def test_helping_ends_where_nobody_learns(learning):
     assert np.array_equal(chunks.board, before)
 
 
+def test_help_takes_nothing_of_a_batch_that_is_not_opened():
+    """The learning thread has begun, and samples its first batch."""
+    dqn, buffer = DQN(Config(batch_size=128, hidden_sizes=(40, 30)), processors=1), filled_buffer()
+    shared = dqn.learner._arguments(buffer)[-1]
+    chunks = Chunks(*shared[-1])
+    chunks.board[LEARNING], before = BEGUN, chunks.board.tolist()
+    with ThreadPoolExecutor(1) as helper:
+        helping = helper.submit(help_updates, shared)
+        with pytest.raises(TimeoutError):
+            helping.result(0.2)
+        chunks.board[LEARNING] = ENDED
+        helping.result(60)
+    assert chunks.board.tolist() == [ENDED, *before[1:]]
+    assert not chunks.gradients.any()
+
+
 def test_help_takes_what_the_learning_thread_leaves():
     """The thread that learns is not there: the helper computes every chunk, and ends when learning does."""
     shared, chunks = after_an_update(128)
