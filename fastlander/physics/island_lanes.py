@@ -278,10 +278,12 @@ def solve_lanes(state, index, gravity, limits, legs):
         v0, v1, v2, impulse0, impulse1 = solve_limited_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
     else:
         for _ in range(VELOCITY_ITERATIONS):
-            v0, v1, v2, impulse0, impulse1, _, _ = solve_joints(joint0, joint1, v0, v1, v2, impulse0, impulse1)
+            # Joint 0 and the contact of leg 1 have no body in common: which of them is first changes no bit.
+            v0, v2, impulse1, _ = solve_velocity_constraints(JOINT1, joint1, v0, v2, impulse1)
             v2, normal_impulse2, tangent_impulse2 = solve_leg_contact(
                 touches2, normal2, point2, v2, normal_impulse2, tangent_impulse2, friction2
             )
+            v0, v1, impulse0, _ = solve_velocity_constraints(JOINT0, joint0, v0, v1, impulse0)
             v1, normal_impulse1, tangent_impulse1 = solve_leg_contact(
                 touches1, normal1, point1, v1, normal_impulse1, tangent_impulse1, friction1
             )

@@ -60,8 +60,8 @@ class Joint(NamedTuple):
     free: Mask  # at no limit
     lower: Mask  # at the lower limit
     upper: Mask  # at the upper limit
-    side: Number  # -1 at the upper limit, else 1
-    bound: Number  # the limit lets go where side * impulse is less: 0 at a limit. Infinity at none: always
+    least: Number  # N m s: the limit lets go of an impulse below. Infinity at no limit: of any
+    most: Number  # N m s: and of one above
     rhs_x: Number  # ez_x where a limit is active. Elsewhere -1: its product with a limit impulse of 0 adds nothing
     rhs_y: Number  # ez_y where a limit is active. Elsewhere -1
 
@@ -124,8 +124,8 @@ def make_joint(definition, qA, qB, state):
         free=free,
         lower=state == AT_LOWER,
         upper=upper,
-        side=where(upper, -ONE, ONE),
-        bound=where(free, INFINITY, ZERO),
+        least=where(upper, -INFINITY, where(free, INFINITY, ZERO)),
+        most=where(upper, ZERO, INFINITY),
         rhs_x=where(free, -ONE, ez_x),
         rhs_y=where(free, -ONE, ez_y),
     )
@@ -214,10 +214,10 @@ def solve_velocity_constraints(definition, joint, vA, vB, impulse):
     x = joint.inverse33 * (cdot.x * joint.cross_x + cdot.y * joint.cross_y + turn * joint.cross_z)
     y = joint.inverse33 * (joint.ex_x * bz_x + joint.ey_x * bz_y + joint.ez_x * bz_z)
     z = joint.inverse33 * (joint.ex_x * yb_x + joint.ey_x * yb_y + joint.ez_x * yb_z)
-    # The limit lets go where its impulse would pull. Without a limit impulse.z is 0, and -impulse.z adds nothing. One
-    # comparison of numbers takes less than masks that are kept from one iteration to the next.
+    # The limit lets go where its impulse would pull. Without a limit impulse.z is 0, and -impulse.z adds nothing.
+    # Comparing numbers takes less than masks that are kept from one iteration to the next.
     new = impulse.z + z
-    released = joint.side * new < joint.bound
+    released = (new < joint.least) | (new > joint.most)
     lets_go = (joint.lower & (new < ZERO)) | (joint.upper & (new > ZERO))
     reduced = solve22(joint, -cdot.x + impulse.z * joint.rhs_x, -cdot.y + impulse.z * joint.rhs_y)
     x, y = where(released, reduced.x, x), where(released, reduced.y, y)
