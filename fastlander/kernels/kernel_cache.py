@@ -29,6 +29,7 @@ from numba.core.serialize import dumps
 
 from fastlander.kernels.compile_lock import CompileLock
 from fastlander.kernels.notices import say
+from fastlander.kernels.part_compiler import KernelLibrary
 from fastlander.kernels.shipped import FOLDER, usable_level
 
 PACKAGE = pathlib.Path(__file__).parents[1]
@@ -216,6 +217,15 @@ class _Names(CompileResultCacheImpl):
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
         """`module.function.py311`. Numba's own name has a line number in it, which an edited comment changes."""
         return f"{fullname}.py{sys.version_info[0]}{sys.version_info[1]}{abiflags}"
+
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        """The compiled kernel of what `reduce` gave, with a KernelLibrary."""
+        codegen = target_context.codegen()
+        codegen._library_class = KernelLibrary  # for this object, in which Numba looks the class up
+        try:
+            return super().rebuild(target_context, payload)
+        finally:
+            del codegen._library_class
 
 
 class KernelCache(FunctionCache):

@@ -8,10 +8,10 @@ documented, and a few names of Numba that are not.
 import functools
 import operator
 
-from llvmlite.binding import Linkage
+from llvmlite.binding import Linkage, ModuleRef, parse_bitcode
 from numba import _dynfunc
 from numba.core import funcdesc
-from numba.core.codegen import JITCodeLibrary
+from numba.core.codegen import Codegen, JITCodeLibrary
 from numba.core.compiler import Compiler, CompilerBase, _LowerResult
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.typed_passes import (
@@ -53,11 +53,36 @@ class KernelLibrary(JITCodeLibrary):
     that is loaded.
     """
 
+    _bitcode: bytes | None = None  # LLVM's form of a kernel that was loaded; few are ever linked into another one
+
     def _optimize_final_module(self) -> None:
         super()._optimize_final_module()
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
+
+    def serialize_using_object_code(self) -> tuple[str, str, tuple[bytes, bytes, list[str]]]:
+        """(name, kind, (machine code, bitcode, the names that it defines))."""
+        name, kind, (code, bitcode) = super().serialize_using_object_code()
+        defined = (f for f in self._final_module.functions if not f.is_declaration)
+        return name, kind, (code, bitcode, [f.name for f in defined if f.linkage == Linkage.external])
+
+    @classmethod
+    def _unserialize(cls, codegen: Codegen, state: tuple[str, str, tuple[bytes, bytes, list[str]]]) -> "KernelLibrary":
+        """What `serialize_using_object_code` gave, ready to be called. Numba would parse the bitcode, too."""
+        name, _, (code, bitcode, names) = state
+        library = cls(codegen, name)
+        library.enable_object_caching()
+        library._set_compiled_object(code)
+        library._bitcode = bitcode
+        library._finalize_final_module()
+        codegen._engine._defined_symbols.update(names)
+        return library
+
+    def _get_module_for_linking(self) -> ModuleRef:
+        if self._shared_module is None and self._bitcode is not None:
+            self._shared_module = parse_bitcode(self._bitcode)
+        return super()._get_module_for_linking()
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)

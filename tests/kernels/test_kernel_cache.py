@@ -318,6 +318,10 @@ def call_first(numbers):
 @uncounted_kernel
 def call_second(numbers):
     return second(numbers, 3) + 1000 * second(numbers[:0], 5)
+
+@uncounted_kernel
+def call_both(numbers):
+    return call_first(numbers) + call_second(numbers)
 """.replace("LINES", "\n            ".join(f"total = total * {n} ^ numbers[i - i // {n}]" for n in range(3, 30)))
 CALL = """
 import sys
@@ -340,6 +344,9 @@ def test_parts_that_two_processes_gave_one_name_stay_two(tmp_path):
     assert call("call_second") == ["call_second", "2002", "1"]
     assert call("call_first", "call_second") == ["call_first", "1001", "0", "call_second", "2002", "0"]
     assert call("call_second", "call_first") == ["call_second", "2002", "0", "call_first", "1001", "0"]
+    # Kernels that were loaded are linked into one that is compiled.
+    assert call("call_first", "call_both") == ["call_first", "1001", "0", "call_both", "3003", "1"]
+    assert call("call_both") == ["call_both", "3003", "0"]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b"{}", b'{"text": "x"}', b"null", None])
