@@ -4,6 +4,7 @@ import itertools
 import os
 import pickle
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -490,7 +491,8 @@ def test_a_first_compile_is_announced_and_an_unwritable_cache_only_costs_time(tm
     )
     expected = LunarLanderVectorEnv(2).reset(seed=0)[0].tobytes().hex()
     fresh = run_python(code, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
-    assert "compiling serve_step_once (5 of the 5 kernels of lander) once for this machine: 15 to 40 s" in fresh.stderr
+    notice = r"compiling serve_step_once \(\d of the \d kernels of lander\) once for this machine: 15 to 40 s"
+    assert re.search(notice, fresh.stderr)
     assert "compiled serve_step_once in" in fresh.stderr
     again = run_python(code, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert again.stderr == ""
