@@ -9,7 +9,6 @@ import torch
 
 from benchmarks.peers import ScriptedDQN
 from fastlander import DQN, Config
-from fastlander.kernels.processor import available_processors
 from tests.twins import SlowDQN, filled_buffer, random_batch
 
 BATCH = random_batch(128)
@@ -40,21 +39,6 @@ def test_dqn_with_mirror(measure):
 def test_fused(measure, config, what):
     dqn, buffer = DQN(config), filled_buffer()
     measure(lambda: dqn.learn(buffer, 1), group="update", name=f"DQN.learn (fused, samples){what}", unit="updates")
-
-
-@pytest.mark.skipif(available_processors() < 2, reason="needs two processors")
-@pytest.mark.parametrize("processors", [1, 2])
-def test_a_thread_and_one_that_helps(measure, processors):
-    """Twenty updates that one thread makes, and that two make between them."""
-    dqn, buffer = DQN(MIRROR, processors=processors), filled_buffer()
-
-    def learn():
-        with dqn.learning(buffer, 20):
-            pass
-
-    name = f"DQN.learning, {processors} threads" if processors > 1 else "DQN.learning, one thread"
-    measure(learn, group="update", name=name, items=20, unit="updates")
-    dqn.close()
 
 
 def test_stable_baselines3(measure):

@@ -59,14 +59,13 @@ def learner() -> Signatures:
     """What `DQN` acts and learns with, and what stores experience."""
     from fastlander.experience.fold import FOLD_ARGUMENTS, fold_step
     from fastlander.learner.fused.choose import CHOOSE_ARGUMENTS, choose, pack
-    from fastlander.learner.fused.update import HELP_ARGUMENTS, UPDATE_ARGUMENTS, help_updates, serve_updates
+    from fastlander.learner.fused.update import UPDATE_ARGUMENTS, serve_updates
 
     return [
         (pack, (FLOATS, array_of(types.int64, 2), FLOATS, FLOATS)),
         (choose, CHOOSE_ARGUMENTS),
         (fold_step, FOLD_ARGUMENTS),
         (serve_updates, UPDATE_ARGUMENTS),
-        (help_updates, HELP_ARGUMENTS),
     ]
 
 

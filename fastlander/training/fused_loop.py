@@ -9,22 +9,18 @@ from numba import types
 from fastlander.experience.fold import FOLD_ARGUMENTS, fold_step
 from fastlander.kernels.addresses import array_address, array_caller
 from fastlander.kernels.array_types import DOUBLES, FLOATS, STREAM, WORDS, array_of
-from fastlander.kernels.atomics import atomic_exchange
 from fastlander.kernels.jit import inlined, uncounted_kernel
 from fastlander.kernels.threads import ask_here, asks, await_one, note_done, takes
 from fastlander.lander.costs import weighed_reward
 from fastlander.lander.exchange import unpack_exchange
 from fastlander.lander.step import STEP_ARGUMENTS, serve_steps
 from fastlander.learner.fused.choose import CHOOSE_ARGUMENTS, choose
-from fastlander.learner.fused.chunks import ASKED, LEARNING
 from fastlander.learner.fused.update import (
-    HELP_ARGUMENTS,
     LOSS,
     MADE,
     STORED,
     TO_MAKE,
     UPDATE_ARGUMENTS,
-    help_updates,
     serve_updates,
 )
 
@@ -41,12 +37,11 @@ again. A reward or an observation is no finite number."""
 _KERNELS = (
     (choose, types.none, CHOOSE_ARGUMENTS),
     (serve_updates, types.none, UPDATE_ARGUMENTS),
-    (help_updates, types.none, HELP_ARGUMENTS),
     (serve_steps, types.none, STEP_ARGUMENTS),
     (fold_step, types.int64, FOLD_ARGUMENTS),
 )
-_CHOOSE, _LEARN, _HELP, _STEP, _FOLD = range(5)
-_choose, _learn, _help, _step, _fold = (array_caller(returns, arguments) for _, returns, arguments in _KERNELS)
+_CHOOSE, _LEARN, _STEP, _FOLD = range(4)
+_choose, _learn, _step, _fold = (array_caller(returns, arguments) for _, returns, arguments in _KERNELS)
 
 
 def loop_addresses() -> list[int]:
@@ -62,10 +57,8 @@ def make_updates_here(calls, here, arguments):
 
 
 @inlined
-def finish_updates(calls, signal, here, arguments, chunked):
-    """Return when the updates that the learner's thread was asked for are made. It gets help."""
-    if chunked:
-        _help(calls[_HELP], (arguments[8],))
+def finish_updates(calls, signal, here, arguments):
+    """Return when the updates that the learner's thread was asked for are made."""
     if takes(signal):
         make_updates_here(calls, here, arguments)
         note_done(signal)
@@ -93,19 +86,19 @@ def store(ring, added, out, rows):
 def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
     """Take vector steps until all that are wanted are taken or an episode ends. Returns why it ended: TAKEN_ALL, ...
 
-    calls: int64[5], `loop_addresses`. place: int64[8]. schedule: for K vector steps the learning rate, float64[K], and
+    calls: int64[4], `loop_addresses`. place: int64[8]. schedule: for K vector steps the learning rate, float64[K], and
     the epsilons, float64[K, N]; steps from one update to the next. act: memory, plan and stream of the learner. learn:
-    whether its thread makes the updates, whether that takes help, its signal, a signal for this thread, and what
+    whether its thread makes the updates, its signal, a signal for this thread, and what
     `make_updates` takes. lander: what `step_once` takes, for all N. fold: what `fold_step` takes. episodes: score and
     playtime of the open ones, float64[N] and int64[N], and the CostWeights.
     """
     rates, epsilons, train_freq = schedule
     scores, playtimes, weights = episodes
     memory, table, coins = act
-    threaded, chunked, signal, here, arguments = learn
+    threaded, signal, here, arguments = learn
     powers, windows, given, out = fold
     obs, action, reward, final_obs, terminated, truncated = given
-    job, (_, hyper, ring, _, chunks) = arguments[0], arguments[8]
+    job, (_, hyper, ring, _, _) = arguments[0], arguments[8]
     n, room = len(action), len(ring[1])
     exchange = unpack_exchange(lander[1], n)
     while place[TAKEN] < place[WANTED]:
@@ -118,7 +111,6 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
                 hyper[0] = rates[place[TAKEN]]
                 job[MADE], job[TO_MAKE], job[STORED], job[LOSS] = place[UPDATES], place[DUE], min(place[ADDED], room), 0
                 if threaded:
-                    atomic_exchange(chunks[0], LEARNING, ASKED)
                     if asks(signal):
                         return ASLEEP
                 else:
@@ -147,7 +139,7 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
             for k in range(obs.shape[1]):
                 obs[i, k] = exchange.obs[i, k]
         if place[DUE] and threaded:
-            finish_updates(calls, signal, here, arguments, chunked)
+            finish_updates(calls, signal, here, arguments)
         place[UPDATES] += place[DUE]
         place[CHOSEN] = 0
         if rows < 0:
@@ -166,7 +158,7 @@ LOOP_ARGUMENTS = (
     WORDS,
     types.Tuple((DOUBLES, array_of(types.float64, 2), types.int64)),
     types.Tuple((FLOATS, array_of(types.int64, 2), STREAM)),
-    types.Tuple((types.boolean, types.boolean, WORDS, WORDS, UPDATE_ARGUMENTS[-1])),
+    types.Tuple((types.boolean, WORDS, WORDS, UPDATE_ARGUMENTS[-1])),
     STEP_ARGUMENTS[-1],
     types.Tuple(FOLD_ARGUMENTS),
     types.Tuple((DOUBLES, WORDS, types.UniTuple(types.float64, 2))),

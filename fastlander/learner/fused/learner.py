@@ -13,11 +13,11 @@ from fastlander.kernels.threads import LONG, KernelThreads, run_here
 from fastlander.kernels.xoshiro import kernel_state
 from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.fused.choose import choose, pack
-from fastlander.learner.fused.chunks import ASKED, LEARNING, chunks_of, make_board
+from fastlander.learner.fused.chunks import chunks_of
 from fastlander.learner.fused.plan import make_chunks, make_memory, make_plan
 from fastlander.learner.fused.policy import FusedPolicy, kernel_observations
 from fastlander.learner.fused.temporal_difference import Hyperparameters, pack_hyperparameters
-from fastlander.learner.fused.update import LOSS, TO_MAKE, help_updates, serve_updates
+from fastlander.learner.fused.update import LOSS, TO_MAKE, serve_updates
 from fastlander.learner.q_network import QNetwork
 
 _VERSION = operator.attrgetter("_version")
@@ -65,9 +65,7 @@ class FusedLearner:
         self._memory = make_memory(size)
         self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         gradients = gradient[None] if count == 1 else np.zeros((count, len(gradient)), np.float32)
-        self._board = make_board(count)
-        self._chunks = self._board, tables, gradients, np.zeros(count), np.zeros(rows, np.int64)
-        self._chunked = count > 1
+        self._chunks = tables, gradients, np.zeros(count), np.zeros(rows, np.int64)
         self.exploration = kernel_state(exploration)
         """uint64[4]: the stream that coins are drawn from."""
         self.loss = torch.zeros((), dtype=torch.float32, device="cpu")
@@ -77,7 +75,6 @@ class FusedLearner:
         self._here = np.zeros(4, np.int64)  # a signal for work that is done in the caller's thread
         self._threads: KernelThreads | None = None
         self._served: ReplayBuffer | None = None  # what the threads sample from
-        self._shared: tuple[Any, ...] = ()  # what one that helps them takes
         self._learning = False  # between `begin` and `finish`
         self._packed: list[int] = []  # version of the parameters that lie packed in the memory
         self._policy = FusedPolicy(q_network.sizes)  # for more observations than the memory has room for
@@ -115,14 +112,11 @@ class FusedLearner:
             return
         self._serve(buffer)
         self._prepare(buffer, made, updates)
-        self._board[LEARNING] = ASKED
         self._threads.start()
 
     def finish(self) -> None:
         """Return when what was begun is done."""
         if self._processors > 1:
-            if self._chunked:
-                help_updates(self._shared)
             self._threads.wait()
             self._conclude(int(self._job[TO_MAKE]))
         self._learning = False
@@ -137,7 +131,7 @@ class FusedLearner:
             self._serve(buffer)
         signal = self._threads.lend()[0] if threaded else self._here
         act = self._memory, self._table, self.exploration
-        return Lent(act, (threaded, self._chunked, signal, self._here, self._arguments(buffer)))
+        return Lent(act, (threaded, signal, self._here, self._arguments(buffer)))
 
     def wake(self) -> None:
         """Wake the thread that a kernel asked for updates while it slept."""
@@ -156,15 +150,13 @@ class FusedLearner:
         if self._threads is not None:
             self._threads.close()
             self._threads = self._served = None
-            self._shared = ()
 
     def _serve(self, buffer: ReplayBuffer) -> None:
         """Have a thread that learns from `buffer`."""
         if self._served is not buffer:
             self.close()
-            arguments = self._arguments(buffer)
-            self._threads, self._served = KernelThreads(serve_updates, [arguments], LONG), buffer
-            self._shared = arguments[-1]
+            self._threads = KernelThreads(serve_updates, [self._arguments(buffer)], LONG)
+            self._served = buffer
 
     def _refresh(self) -> None:
         """Pack the parameters anew if something else than these kernels has changed them."""

@@ -8,31 +8,19 @@ from numba import types
 
 from fastlander.experience.transition import Transition
 from fastlander.kernels.array_types import DOUBLES, FLOATS, ROWS, STREAM, TRANSITIONS, WORDS, array_of, served
-from fastlander.kernels.atomics import atomic_exchange, atomic_load
-from fastlander.kernels.jit import inlined, part, uncounted_kernel
+from fastlander.kernels.jit import inlined, part
 from fastlander.kernels.simd import lane_sum, square_root, where
 from fastlander.kernels.simd_memory import fill16, load16, store16
 from fastlander.kernels.threads import serving
 from fastlander.kernels.xoshiro import next_below
 from fastlander.learner.adam import NEGLIGIBLE
-from fastlander.learner.fused.chunks import (
-    ASKED,
-    BEGUN,
-    ENDED,
-    LEARNING,
-    Chunks,
-    add_up,
-    await_batch,
-    compute_one,
-    open_batch,
-)
+from fastlander.learner.fused.chunks import Chunks, add_up, compute_chunk
 from fastlander.learner.fused.matmul import LANES
 from fastlander.learner.fused.plan import pack_plain, pack_transposed, unpack_plan
 from fastlander.learner.fused.temporal_difference import Rows, unpack_hyperparameters
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 EPS = np.float32(1e-8)  # Adam's
-SOON = 30_000  # looks: about 10 microseconds
 
 
 @inlined
@@ -96,14 +84,11 @@ def one_update(memory, plan, vectors, hyper, ring, stored, state, batch, chunks,
     for row in range(len(chunks.slots)):
         chunks.slots[row] = next_below(state, stored)
     pack_plain(memory, plan, flat)
-    open_batch(chunks.board)
-    while compute_one(memory, chunks, hyper, ring, batch):
-        pass
-    await_batch(chunks.board)
-    add_up(gradient, chunks.gradients)
     loss = np.float64(0)
     for k in range(len(chunks.losses)):
+        compute_chunk(memory, chunks, hyper, ring, batch, k)
         loss += chunks.losses[k]
+    add_up(gradient, chunks.gradients)
     scale = clip_scale(gradient, hyper.max_grad_norm)
     step_size = np.float32(hyper.learning_rate / (1 - hyper.beta1**count))
     beta1, beta2 = np.float32(hyper.beta1), np.float32(hyper.beta2)
@@ -130,15 +115,13 @@ def make_updates(job, table, flat, gradient, exp_avg, exp_avg_sq, target, state,
     memory, hyper, ring, batch, chunks = unpack_shared(shared)
     vectors, plan = (flat, gradient, exp_avg, exp_avg_sq, target), unpack_plan(table)
     made, stored = np.int64(job[MADE]), np.int64(job[STORED])
-    atomic_exchange(chunks.board, LEARNING, BEGUN)
     for k in range(np.int64(job[TO_MAKE])):
         job[LOSS] = one_update(memory, plan, vectors, hyper, ring, stored, state, batch, chunks, made + k + 1)
-    atomic_exchange(chunks.board, LEARNING, ENDED)
 
 
 @inlined
 def unpack_shared(shared):
-    """What all threads of a learner read and write: memory, Hyperparameters, Transition, Rows, Chunks.
+    """What an update reads and writes beside the vectors: memory, Hyperparameters, Transition, Rows, Chunks.
 
     shared: a tuple of tuples. memory: of `make_memory`. hyperparameters: of `pack_hyperparameters`. ring: the arrays of
     the ReplayBuffer. batch: room for the Rows of a batch. chunks: of Chunks.
@@ -151,22 +134,8 @@ serve_updates = serving(make_updates)
 """`make_updates` as the kernel of a thread (`KernelThreads`)."""
 
 
-@uncounted_kernel
-def help_updates(shared):
-    """Take chunks of the batches of `make_updates`, which another thread is in, until that has made its updates.
-
-    Returns also if that thread does not begin soon: somebody else has to make its updates then.
-    """
-    memory, hyper, ring, batch, chunks = unpack_shared(shared)
-    looks = 0
-    while atomic_load(chunks.board, LEARNING) == ASKED and looks < SOON:
-        looks += 1
-    while atomic_load(chunks.board, LEARNING) == BEGUN:
-        compute_one(memory, chunks, hyper, ring, batch)
-
-
-_CHUNKS = WORDS, array_of(types.int64, 3), ROWS, DOUBLES, WORDS
+_CHUNKS = array_of(types.int64, 3), ROWS, DOUBLES, WORDS
 _SHARED = types.Tuple((FLOATS, DOUBLES, *map(types.Tuple, (TRANSITIONS, (WORDS, FLOATS, FLOATS), _CHUNKS))))
 _UPDATE = DOUBLES, array_of(types.int64, 2), *[FLOATS] * 5, STREAM, _SHARED  # of `make_updates`
-UPDATE_ARGUMENTS, HELP_ARGUMENTS = served(*_UPDATE), (_SHARED,)
-"""Numba's types of what `serve_updates` and `help_updates` are called with."""
+UPDATE_ARGUMENTS = served(*_UPDATE)
+"""Numba's types of what `serve_updates` is called with."""

@@ -1,6 +1,4 @@
-"""A batch in chunks: the same update, whoever computes which of them."""
-
-from concurrent.futures import ThreadPoolExecutor
+"""A batch in chunks: where they lie, and that they do not disturb each other."""
 
 import numpy as np
 import pytest
@@ -8,32 +6,21 @@ import torch
 
 from fastlander import DQN, Config
 from fastlander.kernels.jit import uncounted_kernel
-from fastlander.learner.fused.chunks import (
-    ASKED,
-    BEGUN,
-    CHUNKS,
-    DONE,
-    ENDED,
-    LEARNING,
-    NEXT,
-    Chunks,
-    chunks_of,
-    compute_one,
-)
+from fastlander.learner.fused.chunks import CHUNKS, Chunks, chunks_of, compute_chunk
 from fastlander.learner.fused.plan import Plan, make_chunks, make_plan
-from fastlander.learner.fused.update import help_updates, unpack_shared
+from fastlander.learner.fused.update import unpack_shared
 from tests.twins import filled_buffer
 
 
 @uncounted_kernel
-def take_one(shared):
-    """`compute_one` as a kernel."""
+def compute(shared, k):
+    """`compute_chunk` as a kernel."""
     memory, hyper, ring, batch, chunks = unpack_shared(shared)
-    return compute_one(memory, chunks, hyper, ring, batch)
+    compute_chunk(memory, chunks, hyper, ring, batch, k)
 
 
 def after_an_update(batch_size, **changes):
-    """What the threads share of a learner that has made an update, and its chunks."""
+    """What a learner that has made an update computes with, and its chunks."""
     dqn, buffer = DQN(Config(batch_size=batch_size, hidden_sizes=(40, 30), **changes), processors=1), filled_buffer()
     dqn.learn(buffer, 1)
     shared = dqn.learner._arguments(buffer)[-1]
@@ -72,77 +59,33 @@ def test_chunks_share_the_weights_and_nothing_that_is_written(batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [128, 150])
-def test_chunks_computed_by_two_threads_in_turn_add_up_to_the_same_gradient(batch_size):
+def test_chunks_in_any_order_have_the_same_gradients(batch_size):
     """Once more the chunks of the update that was made last, which moved no parameter."""
     shared, chunks = after_an_update(batch_size, learning_rate=1e-30)
     gradients, losses = chunks.gradients.copy(), chunks.losses.copy()
     assert len(set(chunks.slots)) > batch_size / 2
     assert abs(gradients).sum(axis=1).all()
-    with ThreadPoolExecutor(1) as other:
-        for first in (0, 1, 0):
-            chunks.gradients[:], chunks.losses[:], chunks.board[:] = 7, 7, 0
-            turns = [k % 2 == first for k in range(CHUNKS + 2)]
-            taken = [take_one(shared) if here else other.submit(take_one, shared).result() for here in turns]
-            assert taken == [True] * CHUNKS + [False] * 2
-            assert chunks.board.tolist() == [0, CHUNKS, 1, 1, 1, 1]
-            assert np.array_equal(chunks.losses, losses)
-            assert np.array_equal(chunks.gradients, gradients)
+    for order in ((0, 1, 2, 3), (3, 1, 0, 2)):
+        chunks.gradients[:], chunks.losses[:] = 7, 7
+        for k in order:
+            compute(shared, k)
+        assert np.array_equal(chunks.losses, losses)
+        assert np.array_equal(chunks.gradients, gradients)
 
 
 @pytest.mark.parametrize("batch_size", [128, 200])
-def test_a_helped_learner_learns_the_same(batch_size):
+def test_a_learner_in_a_thread_learns_the_same(batch_size):
     config = Config(batch_size=batch_size, hidden_sizes=(40, 30), loss="mse", double_dqn=False)
-    alone, helped = DQN(config, processors=1), DQN(config, processors=2)
+    alone, threaded = DQN(config, processors=1), DQN(config, processors=2)
     buffers, (other, twin) = (filled_buffer(), filled_buffer()), (filled_buffer(rows=90), filled_buffer(rows=90))
     for updates in (1, 2, 3, 150, 0, 1, 40):
         alone.learn(buffers[0], updates)
-        with helped.learning(buffers[1], updates):
-            pass  # and so the main thread is there to help from the first one on
-        assert torch.equal(alone.q_network.flat, helped.q_network.flat)
-        assert torch.equal(alone.target, helped.target)
-        assert torch.equal(alone.q_network.flat_grad, helped.q_network.flat_grad)
-        assert not updates or torch.equal(alone.loss, helped.loss)
-        for dqn, buffer in ((alone, other), (helped, twin)):
-            dqn.learn(buffer, 1)  # from another buffer, without help
-    helped.close()
-
-
-@pytest.mark.parametrize("learning", [ENDED, ASKED])
-def test_helping_ends_where_nobody_learns(learning):
-    shared, chunks = after_an_update(128)
-    chunks.board[LEARNING] = learning
-    before = chunks.board.copy()
-    help_updates(shared)
-    assert np.array_equal(chunks.board, before)
-
-
-def test_help_takes_nothing_of_a_batch_that_is_not_opened():
-    """The learning thread has begun, and samples its first batch."""
-    dqn, buffer = DQN(Config(batch_size=128, hidden_sizes=(40, 30)), processors=1), filled_buffer()
-    shared = dqn.learner._arguments(buffer)[-1]
-    chunks = Chunks(*shared[-1])
-    chunks.board[LEARNING], before = BEGUN, chunks.board.tolist()
-    with ThreadPoolExecutor(1) as helper:
-        helping = helper.submit(help_updates, shared)
-        with pytest.raises(TimeoutError):
-            helping.result(0.2)
-        chunks.board[LEARNING] = ENDED
-        helping.result(60)
-    assert chunks.board.tolist() == [ENDED, *before[1:]]
-    assert not chunks.gradients.any()
-
-
-def test_help_takes_what_the_learning_thread_leaves():
-    """The thread that learns is not there: the helper computes every chunk, and ends when learning does."""
-    shared, chunks = after_an_update(128)
-    chunks.gradients[:], chunks.board[:] = 7, 0
-    chunks.board[LEARNING] = BEGUN
-    with ThreadPoolExecutor(1) as helper:
-        helping = helper.submit(help_updates, shared)
-        while chunks.board[DONE:].sum() < CHUNKS:
+        with threaded.learning(buffers[1], updates):
             pass
-        assert chunks.board[NEXT] == CHUNKS
-        assert not helping.done()
-        chunks.board[LEARNING] = ENDED
-        helping.result(60)
-    assert (chunks.gradients != 7).all()
+        assert torch.equal(alone.q_network.flat, threaded.q_network.flat)
+        assert torch.equal(alone.target, threaded.target)
+        assert torch.equal(alone.q_network.flat_grad, threaded.q_network.flat_grad)
+        assert not updates or torch.equal(alone.loss, threaded.loss)
+        for dqn, buffer in ((alone, other), (threaded, twin)):
+            dqn.learn(buffer, 1)  # from another buffer, in this thread
+    threaded.close()
