@@ -88,9 +88,9 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
 
     calls: int64[4], `loop_addresses`. place: int64[8]. schedule: for K vector steps the learning rate, float64[K], and
     the epsilons, float64[K, N]; steps from one update to the next. act: memory, plan and stream of the learner. learn:
-    whether its thread makes the updates, its signal, a signal for this thread, and what
-    `make_updates` takes. lander: what `step_once` takes, for all N. fold: what `fold_step` takes. episodes: score and
-    playtime of the open ones, float64[N] and int64[N], and the CostWeights.
+    whether its thread makes the updates, its signal, a signal for this thread, and what `make_updates` takes. lander:
+    what `step_once` takes, for all N. fold: what `fold_step` takes. episodes: score and playtime of the open ones,
+    float64[N] and int64[N], and the CostWeights.
     """
     rates, epsilons, train_freq = schedule
     scores, playtimes, weights = episodes
@@ -110,11 +110,10 @@ def take_steps(calls, place, schedule, act, learn, lander, fold, episodes):
             if place[DUE]:
                 hyper[0] = rates[place[TAKEN]]
                 job[MADE], job[TO_MAKE], job[STORED], job[LOSS] = place[UPDATES], place[DUE], min(place[ADDED], room), 0
-                if threaded:
-                    if asks(signal):
-                        return ASLEEP
-                else:
+                if not threaded:
                     make_updates_here(calls, here, arguments)
+                elif asks(signal):
+                    return ASLEEP
         for i in range(n):
             exchange.action[i, 0] = action[i]
             exchange.todo[i], exchange.fresh[i] = True, False

@@ -80,7 +80,7 @@ def make_chunks(sizes: tuple[int, ...], table: np.ndarray, end: int, rows: int, 
     """The Plans of `count` chunks of a batch's first `rows` rows, and the floats that the memory takes with them.
 
     The chunks share the weights of the Plan in `table` and have each their own rows of its matrices. Their gradients
-    are computed at the same time, so the room for these is their own too.
+    could be computed at the same time: the room for these is their own too.
 
     Args:
         sizes, table, end: of a Plan with at least so many rows, as `make_plan` gives them.
