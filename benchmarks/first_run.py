@@ -1,10 +1,12 @@
 """`python benchmarks/first_run.py`: how long a first command takes beside later ones, and what of those is imports.
 
 Each command is a process. With nothing compiled (an empty NUMBA_CACHE_DIR), again with what the first one compiled, and
-`python -c "import torch, numba, gymnasium"`, in turn: ratios within a round are what counts, since machines differ.
-Seeds differ, too: how many steps a run takes is luck. The warm runs of a round have five seeds, 0 to 4 in the first
-one, and their medians are shown. The first command has the first of these seeds, and is compared with its warm run.
-What is measured is the fastlander that this Python imports: a checkout, or a wheel that carries compiled kernels.
+`python -c "import torch, numba, gymnasium"` after each of these: machines are not equally fast from one minute to the
+next, so a run is compared with the imports beside it. Seeds differ, too: how many steps a run takes is luck. The warm
+runs of a round have five seeds, 0 to 4 in the first one, and the medians are shown, of seconds and of ratios. The first
+command has the first of these seeds, and is compared with its warm run. What is measured is the fastlander that this
+Python imports: a checkout, or a wheel that carries compiled kernels. Python keeps bytecode, as it does by default: with
+PYTHONDONTWRITEBYTECODE it would compile a checkout's modules in every process, and those of installed packages never.
 """
 
 import argparse
@@ -29,6 +31,7 @@ def seconds(arguments: list[str], cache: str) -> tuple[float, float]:
     """Wall clock of a Python process that keeps compiled kernels in a directory: to its first line, and to its end."""
     start = time.perf_counter()
     command, env = [sys.executable, *arguments], {**os.environ, "NUMBA_CACHE_DIR": cache}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         process.stdout.readline()
         to_line = time.perf_counter() - start
@@ -36,11 +39,6 @@ def seconds(arguments: list[str], cache: str) -> tuple[float, float]:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return to_line, time.perf_counter() - start
-
-
-def each(commands: list[list[str]], folder: str) -> list[tuple[float, float]]:
-    """The seconds of a process for each command."""
-    return [seconds(command, f"{folder}/cache") for command in commands]
 
 
 def main() -> None:
@@ -59,10 +57,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             seeds = range(REPEATS * number, REPEATS * (number + 1))
             _, first = seconds([*TRAIN, f"{folder}/first", "--seed", str(seeds[0])], f"{folder}/cache")
-            runs = each([[*TRAIN, f"{folder}/warm{seed}", "--seed", str(seed)] for seed in seeds], folder)
-            solved, warm = map(statistics.median, zip(*runs, strict=True))
-            imports = statistics.median(end for _, end in each([IMPORTS] * REPEATS, folder))
-        found.append((first, warm, solved, imports, first / runs[0][1], warm / imports, solved / imports))
+            runs = []
+            for seed in seeds:
+                solved, warm = seconds([*TRAIN, f"{folder}/warm{seed}", "--seed", str(seed)], f"{folder}/cache")
+                _, imports = seconds(IMPORTS, f"{folder}/cache")
+                runs.append((warm, solved, imports, warm / imports, solved / imports))
+        medians = [statistics.median(column) for column in zip(*runs, strict=True)]
+        found.append((first, *medians[:3], first / runs[0][0], *medians[3:]))
         print(line(f"round {number + 1}", found[-1]), flush=True)
     print(line("median", [statistics.median(column) for column in zip(*found, strict=True)]))
 
