@@ -1,13 +1,18 @@
 """The first moments of a process that is a command, before anything that takes time is imported."""
 
 import _signal
+import functools
 import os
 import sys
 from typing import Any
 
 
+@functools.cache
 def is_command() -> bool:
-    """Whether this process is `python -m fastlander...` or the script `fastlander`, and no program of somebody else."""
+    """Whether this process is `python -m fastlander...` or the script `fastlander`, and no program of somebody else.
+
+    It is asked first when the package is imported. Later `python -m` puts the path of the module in `sys.argv`.
+    """
     name = sys.argv[0] if sys.argv else ""
     if name == "-m":  # as long as Python looks for the module
         after = sys.orig_argv[sys.orig_argv.index("-m") + 1] if "-m" in sys.orig_argv else ""

@@ -133,3 +133,17 @@ def test_a_first_run_that_is_killed_leaves_a_cache_that_works(tmp_path, seconds)
     assert second.returncode == 0, lines
     assert b"damaged" not in lines
     assert b"Saved in second" in out
+
+
+@pytest.mark.parametrize(
+    ("command", "waits"),
+    [(["-m", "fastlander.train", "--help"], True), (["-m", "fastlander", "--version"], True), (["own.py"], False)],
+)
+def test_a_command_is_one_to_its_end(tmp_path, command, waits):
+    """At its end, too, when it decides whether to wait for its second process."""
+    (tmp_path / "own.py").write_text("import fastlander\n")
+    asks = "import atexit\natexit.register(lambda: print(__import__('fastlander.startup').startup.is_command()))\n"
+    (tmp_path / "sitecustomize.py").write_text(asks)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, *command], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str(waits)
