@@ -9,8 +9,8 @@ import pytest
 from benchmarks.peers import ScriptedDQN
 from fastlander import Config
 from fastlander.environments import make_vec_env
+from fastlander.learner.torch_threads import one_torch_thread
 from fastlander.training import trainer
-from fastlander.training.process import one_torch_thread
 from fastlander.training.run_state import Run
 
 SIZES = [16, 64, 256, 1024, 4096]

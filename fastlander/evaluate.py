@@ -44,16 +44,16 @@ def evaluate_run(
     from fastlander.evaluation.episodes import evaluate, make_eval_env
     from fastlander.evaluation.evaluation import BYTES_PER_EPISODE
     from fastlander.learner.fused.policy import FusedPolicy  # here, so that --help does not wait for torch and numba
-    from fastlander.storage.model_file import load_model
+    from fastlander.storage.model_file import load_parameters
     from fastlander.streams import draw_seeds
 
     episodes, seed = check("episodes", Count, episodes), check("seed", Seed, seed)
     check_memory("episodes", episodes, episodes * BYTES_PER_EPISODE)
-    q_network, config = load_model(check_path("directory", directory), imports)
+    network, config = load_parameters(check_path("directory", directory), imports)
     config = replace(config, backend=backend or config.backend)
     with closing(make_eval_env(config, episodes)) as env:
         seeds = draw_seeds(np.random.default_rng(seed), episodes)
-        return config.env_id, evaluate(FusedPolicy.of(q_network).greedy, env, seeds)
+        return config.env_id, evaluate(FusedPolicy.of(network).greedy, env, seeds)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

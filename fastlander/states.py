@@ -44,22 +44,27 @@ class Array(NamedTuple):
         )
 
 
+class Vector(np.ndarray):
+    """float32[P] in a state: the parameters of a network, or what is kept for each. A checkpoint has them by type."""
+
+
+def vector(parameters: np.ndarray) -> Vector:
+    """A copy of float32[P] for a state."""
+    return parameters.copy().view(Vector)
+
+
 class Weights(NamedTuple):
-    """A torch tensor float32[size]. Weights of a run that diverged are not `finite`."""
+    """The parameters of a network, float32[size]. Those of a run that diverged are not `finite`."""
 
     size: int
     finite: bool = False
 
     def __str__(self) -> str:
-        return f"tensor float32[{self.size}]{' that is finite' * self.finite}"
+        return str(Array(np.float32, (self.size,), finite=self.finite))
 
     def takes(self, value: Any, sizes: dict[str, int]) -> bool:
-        """Whether `value` is such a tensor."""
-        if getattr(value, "layout", None) is None:
-            return False
-        if (str(value.dtype), tuple(value.shape)) != ("torch.float32", (self.size,)):
-            return False
-        return not self.finite or bool(value.isfinite().all())
+        """Whether `value` is such an array."""
+        return Array(np.float32, (self.size,), finite=self.finite).takes(value, sizes)
 
 
 class Whole(NamedTuple):
@@ -187,8 +192,5 @@ def _words(value: Any) -> str:
         finite = value.dtype.kind not in "iuf" or not value.size or np.isfinite(value).all()
         span = f" from {value.min()} to {value.max()}" if value.size and value.dtype.kind in "iuf" and finite else ""
         return _array_words(value.dtype, value.shape) + (span if finite else " that is not finite")
-    if hasattr(value, "layout"):
-        finite = "" if value.isfinite().all() else " that is not finite"
-        return f"tensor {str(value.dtype).removeprefix('torch.')}{list(value.shape)}{finite}"
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:40]}..."

@@ -190,9 +190,9 @@ def test_an_optimizer_goes_on_with_its_network(way):
     stepped(network, optimizer)
     if way is copy.copy:  # shares the network, but not the moments
         twin = copy.copy(optimizer)
-        before = optimizer.get_state()["exp_avg"].clone()
+        before = optimizer.get_state()["exp_avg"].copy()
         stepped(network, twin)
-        assert torch.equal(optimizer.get_state()["exp_avg"], before)
+        assert np.array_equal(optimizer.get_state()["exp_avg"], before)
         return
     twins = way([network, optimizer])
     assert twins[1].param_groups[0]["params"][0] is twins[0][0].weight

@@ -1,13 +1,15 @@
 """`Average`: the moving average of a run's weights that is judged in their place."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+import numpy as np
 
 from fastlander.config import Config
+from fastlander.learner.parameters import follow
 from fastlander.learner.schedules import crossings
-from fastlander.states import Weights, check_state
+from fastlander.states import Weights, check_state, vector
 
 FOLLOW_EVERY = 1_024
 """Steps between two looks at the parameters, a multiple of every usual number of environments."""
@@ -20,13 +22,17 @@ class Average:
 
     Args:
         config: over how many steps.
-        flat: the parameters that are learned, as `QNetwork.flat`.
+        read: gives the parameters that are learned as they are now, as `Parameters.flat`.
     """
 
-    def __init__(self, config: Config, flat: Tensor) -> None:
-        self._flat, self._over = flat, config.judged_average
-        self.parameters = flat.clone() if self._over else flat
-        """The average, in the same memory throughout; `flat` itself where nothing is averaged."""
+    def __init__(self, config: Config, read: Callable[[], np.ndarray]) -> None:
+        self._read, self._over = read, config.judged_average
+        self._average = read().copy()
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """The average, float32[P]; the parameters of now where nothing is averaged."""
+        return self._average if self._over else self._read()
 
     def is_due(self, before: int, after: int) -> bool:
         """Whether `look` does something between the timesteps `before` and `after`."""
@@ -36,11 +42,11 @@ class Average:
         """Follow the parameters between the timesteps `before` and `after`."""
         looks = crossings(before, after, FOLLOW_EVERY) if self._over else 0
         if looks:
-            self.parameters.lerp_(self._flat, 1 - math.exp(-looks * FOLLOW_EVERY / self._over))
+            follow(self._average, self._read(), 1 - math.exp(-looks * FOLLOW_EVERY / self._over))
 
     def get_state(self) -> dict[str, Any]:
         """The average, for `set_state`."""
-        return {"parameters": self.parameters.cpu().clone()}
+        return {"parameters": vector(self.parameters)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` gave.
@@ -48,5 +54,5 @@ class Average:
         Raises:
             ValueError: another state; nothing is changed then.
         """
-        check_state("average", state, {"parameters": Weights(len(self._flat))})
-        self.parameters.copy_(state["parameters"])
+        check_state("average", state, {"parameters": Weights(len(self._average))})
+        self._average[:] = state["parameters"]

@@ -6,7 +6,6 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
-import torch
 from gymnasium.vector import VectorEnv
 
 from fastlander.config import Config
@@ -17,7 +16,7 @@ from fastlander.evaluation.evaluation import Evaluation, Judgement, pooled
 from fastlander.evaluation.scores import WINDOW, Scores
 from fastlander.kernels.processor import available_processors
 from fastlander.learner.dqn import DQN
-from fastlander.states import Array, Form, NumPyStream, Real, Weights, Whole, check_state
+from fastlander.states import Array, Form, NumPyStream, Real, Weights, Whole, check_state, vector
 from fastlander.streams import draw_seeds, spawn_streams
 from fastlander.validation import InputError
 
@@ -45,8 +44,8 @@ class Judge:
         config: the settings.
         dqn: whose policy is judged.
         say: takes a line of text about each judgement.
-        parameters: of the policy that is judged, as `QNetwork.flat`: a moving average of those of `dqn`. None is the
-            policy of `dqn` itself.
+        parameters: of the policy that is judged, as `Parameters.flat`: a moving average of those of `dqn`, in the same
+            memory throughout. None is the policy of `dqn` itself.
         processors: how many may be used; this changes no result. None is all that this process may use.
     """
 
@@ -55,7 +54,7 @@ class Judge:
         config: Config,
         dqn: DQN,
         say: Callable[[str], None],
-        parameters: torch.Tensor | None = None,
+        parameters: np.ndarray | None = None,
         processors: int | None = None,
     ) -> None:
         self.config, self.dqn, self.say, self._processors = config, dqn, say, processors
@@ -69,8 +68,8 @@ class Judge:
         """All judgements so far, in order."""
         self.kept: int | None = None
         """Index in `judgements` of the best policy."""
-        self.best_parameters: torch.Tensor | None = None
-        """The best policy's parameters, as `QNetwork.flat`."""
+        self.best_parameters: np.ndarray | None = None
+        """The best policy's parameters, as `Parameters.flat`."""
 
     @property
     def best(self) -> Evaluation | None:
@@ -109,14 +108,14 @@ class Judge:
         self._remember(
             timesteps,
             evaluation,
-            (self.dqn.q_network.flat if self._parameters is None else self._parameters).clone(),
+            self._judged().copy(),
             keep=confirmed
             or best is None
             or (len(evaluation.returns), evaluation.mean) > (len(best.returns), best.mean),
         )
         return confirmed
 
-    def _remember(self, timesteps: int, evaluation: Evaluation, parameters: torch.Tensor, keep: bool) -> None:
+    def _remember(self, timesteps: int, evaluation: Evaluation, parameters: np.ndarray, keep: bool) -> None:
         self.judgements.append(Judgement(timesteps, evaluation))
         self._last_mean = evaluation.mean
         if keep:
@@ -142,8 +141,12 @@ class Judge:
             self._env = make_eval_env(self.config, self.config.eval_episodes, processors=self._processors)
         policy = self.dqn.greedy
         if self._parameters is not None or self.config.mirror_acting:
-            policy = self.dqn.policy(self.dqn.q_network.flat if self._parameters is None else self._parameters)
+            policy = self.dqn.policy(self._judged())
         return evaluate(policy, self._env, seeds)
+
+    def _judged(self) -> np.ndarray:
+        """The parameters of the policy that is judged."""
+        return self.dqn.parameters if self._parameters is None else self._parameters
 
     def _say(self, what: str, evaluation: Evaluation, timesteps: int) -> None:
         low, high = evaluation.interval
@@ -176,7 +179,7 @@ class Judge:
         seeds = draw_seeds(self._rng, episodes)
         with closing(make_eval_env(self.config, episodes, len(candidates), self._processors)) as env:
             # On a GPU one thread launches all.
-            processors = (self._processors or available_processors()) if self.dqn.device.type == "cpu" else 1
+            processors = (self._processors or available_processors()) if not self.dqn.on_gpu else 1
             policies = [self.dqn.policy(candidate.parameters) for candidate in candidates]
             return evaluate_all(policies, env, seeds, processors)
 
@@ -195,7 +198,7 @@ class Judge:
             state["episodes"] = np.array([len(evaluation.returns) for evaluation in evaluations])
             state["evaluations"] = vars(pooled(*evaluations))
         if self.best_parameters is not None:
-            state["best_parameters"] = self.best_parameters.cpu()
+            state["best_parameters"] = vector(self.best_parameters)
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -216,7 +219,7 @@ class Judge:
             for timesteps, *parts in zip(state["timesteps"].tolist(), *columns, strict=True):
                 self.judgements.append(Judgement(timesteps, Evaluation(*parts)))
         if "best_parameters" in state:
-            self.best_parameters = state["best_parameters"].to(self.dqn.device)
+            self.best_parameters = np.array(state["best_parameters"])
 
     def state_form(self, state: Any) -> Form:
         """What `set_state` takes, for as many judgements as `state` says that it holds."""
@@ -237,7 +240,7 @@ class Judge:
             judgements = np.size(state.get("episodes", ()))
             form |= {
                 "kept": Whole(high=judgements - 1),
-                "best_parameters": Weights(len(self.dqn.q_network.flat), finite=True),
+                "best_parameters": Weights(len(self.dqn.parameters), finite=True),
             }
         return form
 

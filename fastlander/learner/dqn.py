@@ -3,11 +3,9 @@
 import contextlib
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer
@@ -15,20 +13,39 @@ from fastlander.experience.transition import Transition
 from fastlander.kernels.arrays import kernel_array
 from fastlander.kernels.processor import available_processors
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_SIGNS
-from fastlander.learner.flat_adam import FlatAdam
+from fastlander.learner.device import is_on_gpu, pick_device
 from fastlander.learner.fused.learner import FusedLearner
 from fastlander.learner.fused.policy import FusedPolicy
 from fastlander.learner.interface import Learner
-from fastlander.learner.mirror import both_ways
-from fastlander.learner.q_network import QNetwork
-from fastlander.learner.torch_learner import TorchLearner
-from fastlander.states import Form, KernelStream, NumPyStream, Real, Weights, Whole, check_state
+from fastlander.learner.parameters import Parameters, as_array, both_ways, initial_parameters, make_vectors
+from fastlander.learner.torch_threads import limit_threads
+from fastlander.states import Form, KernelStream, NumPyStream, Real, Weights, Whole, check_state, vector
 from fastlander.streams import spawn_streams
 from fastlander.validation import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from fastlander.learner.flat_adam import FlatAdam
+    from fastlander.learner.q_network import QNetwork
+    from fastlander.learner.torch_learner import TorchLearner
+
+
+class _Torch(NamedTuple):
+    """What a DQN has of torch."""
+
+    q_network: "QNetwork"
+    optimizer: "FlatAdam"
+    target: "Tensor"
+    learner: "TorchLearner"
 
 
 class DQN:
     """A Q-network, its target network, its optimizer, and the learner that acts and learns with them.
+
+    On a CPU all of them are NumPy arrays until somebody asks for `q_network`, `optimizer` or `target`: only then torch
+    is imported. They are in the same memory.
 
     Args:
         config: hyperparameters, and the seed of the initial weights and of exploration.
@@ -46,28 +63,91 @@ class DQN:
                 f"mirror_augmentation must be off for {obs_size} observed numbers and {num_actions} actions, got True"
             )
         self.config, self._processors = config, processors
-        self.device = pick_device(config.device)
+        self.on_gpu = is_on_gpu(config.device)
         streams = spawn_streams(config.seed)
-        weights = torch.Generator().manual_seed(int(streams.network.generate_state(1)[0]))
-        self.q_network = QNetwork(obs_size, num_actions, config.hidden_sizes, generator=weights).to(self.device)
-        self.target = self.q_network.flat.clone() if config.separate_target else self.q_network.flat
-        """The target network's parameters, as one vector like `q_network.flat`."""
-        self.optimizer = FlatAdam(self.q_network, lr=config.learning_rate, betas=config.adam_betas)
+        self.sizes = (obs_size, *config.hidden_sizes, num_actions)
+        """Numbers per observation, widths of the hidden layers, number of actions."""
+        network = initial_parameters(self.sizes, int(streams.network.generate_state(1)[0]))
+        self._vectors = make_vectors(network, config.separate_target)
+        self._exploration = np.random.default_rng(streams.exploration)  # of the learner in torch operations
         self.updates = 0
-        self.loss = torch.full((), float("nan"))
-        """Loss of the last update (a tensor, so that a GPU is waited for only when it is read)."""
-        parts = (config, self.q_network, self.optimizer, self.target)
-        self._torch_learner = TorchLearner(*parts, np.random.default_rng(streams.exploration))
+        self.loss: Any = np.float32("nan")
+        """Loss of the last update: float32[] of NumPy, or a tensor. A GPU is waited for only when it is read."""
+        self._of_torch: _Torch | None = None
         self._fused_learner = None
-        if self.device.type == "cpu":
+        if not self.on_gpu:
             processors = available_processors() if processors is None else processors
-            self._fused_learner = FusedLearner(*parts, streams.exploration, processors)
+            self._fused_learner = FusedLearner(config, self.sizes, self._vectors, streams.exploration, processors)
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the network is."""
+        return pick_device(self.config.device if self.on_gpu else "cpu")
+
+    @property
+    def q_network(self) -> "QNetwork":
+        """The network that learns."""
+        return self._torch().q_network
+
+    @property
+    def optimizer(self) -> "FlatAdam":
+        """Its optimizer."""
+        return self._torch().optimizer
+
+    @property
+    def target(self) -> "Tensor":
+        """The target network's parameters, as one vector like `q_network.flat`, or that vector itself."""
+        return self._torch().target
+
+    @property
+    def _torch_learner(self) -> "TorchLearner":
+        return self._torch().learner
+
+    def _torch(self) -> _Torch:
+        """The network and its optimizer in torch: on a CPU in the memory of the vectors."""
+        if self._of_torch is None:
+            from fastlander.learner.flat_adam import FlatAdam
+            from fastlander.learner.q_network import QNetwork
+            from fastlander.learner.torch_learner import TorchLearner
+
+            limit_threads()
+            config, vectors = self.config, self._vectors
+            q_network = QNetwork.of(Parameters(self.sizes, vectors.flat), vectors.gradient)
+            if self.on_gpu:
+                q_network = q_network.to(self.device)
+                target = q_network.flat.clone() if config.separate_target else q_network.flat
+                optimizer = FlatAdam(q_network, config.learning_rate, config.adam_betas)
+            else:
+                target = q_network.tensor(vectors.target) if config.separate_target else q_network.flat
+                optimizer = FlatAdam(q_network, config.learning_rate, config.adam_betas, vectors)
+            learner = TorchLearner(config, q_network, optimizer, target, self._exploration)
+            self._of_torch = _Torch(q_network, optimizer, target, learner)
+            if self._fused_learner is not None:
+                self._fused_learner.share(q_network, optimizer, target)
+        return self._of_torch
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """The network's parameters as they are now, float32[P] as `q_network.flat`: on a CPU no copy."""
+        if self._of_torch is None and not self.on_gpu:
+            return self._vectors.flat
+        return as_array(self.q_network.flat)
+
+    @parameters.setter
+    def parameters(self, flat: np.ndarray) -> None:
+        if self._of_torch is None and not self.on_gpu:
+            self._vectors.flat[:] = flat
+            self._fused_learner.look_again()
+        else:
+            self.q_network.set_flat(flat)
 
     @property
     def learner(self) -> Learner:
         """The fused kernels as long as the network and the optimizer keep the memory that they share, else torch."""
-        fused = self._fused_learner
-        return fused if fused is not None and fused.serves(self.q_network, self.optimizer) else self._torch_learner
+        fused, of_torch = self._fused_learner, self._of_torch
+        if fused is not None and (of_torch is None or fused.serves(of_torch.q_network, of_torch.optimizer)):
+            return fused
+        return self._torch_learner
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray | float) -> np.ndarray:
         """Epsilon-greedy actions from one forward pass: float32[N, obs_size], float64[N] -> int64[N]."""
@@ -80,27 +160,32 @@ class DQN:
         """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""
         return self.act(obs, 0.0)
 
-    def network(self, flat: Tensor) -> QNetwork:
-        """The network that acts by the parameters `flat` (as `q_network.flat`): a new one, on the CPU."""
-        network = QNetwork.blank(self.q_network.sizes)
-        network.flat.copy_(flat)
+    def network(self, flat: np.ndarray) -> Parameters:
+        """The network that acts by the parameters `flat` (as `parameters`): a new one."""
+        network = Parameters(self.sizes, np.array(as_array(flat)))
         return both_ways(network) if self.config.mirror_acting else network
 
-    def policy(self, flat: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+    def policy(self, flat: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Greedy actions of `network(flat)`: float32[N, obs_size] -> int64[N]."""
         network = self.network(flat)
-        if self.device.type == "cpu":
+        if not self.on_gpu:
             return FusedPolicy.of(network).greedy
-        return network.to(self.device).greedy
+        from fastlander.learner.q_network import QNetwork
+
+        return QNetwork.of(network).to(self.device).greedy
 
     @property
     def learning_rate(self) -> float:
         """Adam's step size."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        fused = self._fused_learner
+        return float(self.optimizer.param_groups[0]["lr"]) if fused is None else fused.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self.optimizer.set_learning_rate(value)
+        if self._fused_learner is None:
+            self.optimizer.set_learning_rate(value)
+        else:
+            self._fused_learner.learning_rate = value
 
     def learn(self, buffer: ReplayBuffer, updates: int) -> None:
         """Make `updates` gradient steps, each on a fresh sample of the buffer."""
@@ -138,13 +223,19 @@ class DQN:
 
     def get_state(self) -> dict[str, Any]:
         """Everything that acting and learning depend on, for `set_state`: a copy."""
+        if self._of_torch is None and not self.on_gpu:
+            vectors = self._vectors
+            moments = {"exp_avg": vector(vectors.exp_avg), "exp_avg_sq": vector(vectors.exp_avg_sq)}
+            target, optimizer = vectors.target, {**moments, "steps": int(vectors.steps[0])}
+        else:
+            target, optimizer = as_array(self.target), self.optimizer.get_state()
         state = {
-            "online": self.q_network.flat.cpu().clone(),
-            "target": self.target.cpu().clone(),
+            "online": vector(self.parameters),
+            "target": vector(target),
             "updates": self.updates,
             "loss": float(self.loss),
-            "exploration": self._torch_learner.exploration.bit_generator.state,
-            **{f"optimizer.{name}": value for name, value in self.optimizer.get_state().items()},
+            "exploration": self._exploration.bit_generator.state,
+            **{f"optimizer.{name}": value for name, value in optimizer.items()},
         }
         if self._fused_learner is not None:
             state["coins"] = self._fused_learner.exploration.copy()
@@ -157,20 +248,26 @@ class DQN:
             ValueError: another state; nothing is changed then.
         """
         check_state("DQN", state, self.state_form())
-        self.q_network.flat.copy_(state["online"])
-        self.target.copy_(state["target"])
-        self.updates, self.loss = state["updates"], torch.tensor(state["loss"])
-        self._torch_learner.exploration.bit_generator.state = state["exploration"]
-        self.optimizer.set_state({name: state[f"optimizer.{name}"] for name in ("exp_avg", "exp_avg_sq", "steps")})
+        self.parameters = state["online"]
+        if self._of_torch is None:
+            vectors = self._vectors
+            vectors.target[:], vectors.steps[:] = state["target"], state["optimizer.steps"]
+            vectors.exp_avg[:], vectors.exp_avg_sq[:] = state["optimizer.exp_avg"], state["optimizer.exp_avg_sq"]
+        else:
+            self.q_network.set_flat(state["target"], self.target)
+            self.optimizer.set_state({name: state[f"optimizer.{name}"] for name in ("exp_avg", "exp_avg_sq", "steps")})
+        self.updates, self.loss = state["updates"], np.float32(state["loss"])
+        self._exploration.bit_generator.state = state["exploration"]
         if self._fused_learner is not None:
             self._fused_learner.exploration[:] = state["coins"]
 
     def state_form(self) -> Form:
         """What `set_state` takes."""
-        weights = Weights(len(self.q_network.flat))
+        weights = Weights(len(self._vectors.flat))
         form: Form = {"online": weights, "target": weights, "updates": Whole(), "loss": Real(nan=True)}
         form |= {"exploration": NumPyStream()}
-        form |= {f"optimizer.{name}": wanted for name, wanted in self.optimizer.state_form().items()}
+        steps = Whole(high=2**24)  # torch counts them in a float32
+        form |= {"optimizer.exp_avg": weights, "optimizer.exp_avg_sq": weights, "optimizer.steps": steps}
         return form if self._fused_learner is None else {**form, "coins": KernelStream()}
 
     def __copy__(self) -> Self:
@@ -178,18 +275,10 @@ class DQN:
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        sizes = self.q_network.sizes
-        arguments = (self.config, sizes[0], sizes[-1], self._processors)
+        arguments = (self.config, self.sizes[0], self.sizes[-1], self._processors)
         return {"arguments": arguments, "learning_rate": self.learning_rate, "state": self.get_state()}
 
     def __setstate__(self, pickled: dict[str, Any]) -> None:
         self.__init__(*pickled["arguments"])  # type: ignore[misc]
         self.learning_rate = pickled["learning_rate"]
         self.set_state(pickled["state"])
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called auto, cpu or cuda. auto is CUDA where there is one; ValueError for cuda where there is none."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device must be auto or cpu where no CUDA device is available, got 'cuda'")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

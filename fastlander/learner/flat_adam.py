@@ -9,8 +9,9 @@ import torch
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from fastlander.learner.adam import flat_adam_step
+from fastlander.learner.parameters import Vectors
 from fastlander.learner.q_network import QNetwork
-from fastlander.states import Form, Weights, Whole, check_state
+from fastlander.states import Form, Weights, Whole, check_state, vector
 
 _GLOBAL_HOOKS = (_global_optimizer_pre_hooks, _global_optimizer_post_hooks)
 _PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "differentiable": False}
@@ -28,9 +29,16 @@ class FlatAdam(torch.optim.Adam):
         q_network: whose parameters to move.
         lr: step size.
         betas: decay rates of the two moments.
+        memory: where the moments and the steps are, if they are somewhere already. None makes new ones.
     """
 
-    def __init__(self, q_network: QNetwork, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+    def __init__(
+        self,
+        q_network: QNetwork,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        memory: Vectors | None = None,
+    ) -> None:
         # On a GPU a CUDA graph captures the step, which needs lr as a tensor.
         on_gpu = q_network.flat.device.type == "cuda"
         rate = torch.tensor(lr, device=q_network.flat.device) if on_gpu else lr
@@ -39,9 +47,14 @@ class FlatAdam(torch.optim.Adam):
         self._q_network: QNetwork | None = q_network  # None once the state is no longer one vector
         self._parameters = self.param_groups[0]["params"]
         self._gradients = q_network.grads
-        vectors = [q_network.flat, q_network.flat_grad, *(torch.zeros_like(q_network.flat) for _ in range(2))]
         # torch counts the steps of each parameter, as a float32 number on the parameter's device.
-        self._steps = torch.zeros(len(self._parameters), dtype=torch.float32, device=q_network.flat.device)
+        if memory is None:
+            kept = [torch.zeros_like(q_network.flat) for _ in range(2)]
+            self._steps = torch.zeros(len(self._parameters), dtype=torch.float32, device=q_network.flat.device)
+        else:
+            kept = [torch.from_numpy(moment) for moment in (memory.exp_avg, memory.exp_avg_sq)]
+            self._steps = torch.from_numpy(memory.steps)
+        vectors = [q_network.flat, q_network.flat_grad, *kept]
         moments = zip(q_network.views(vectors[2]), q_network.views(vectors[3]), strict=True)
         for parameter, step, (exp_avg, exp_avg_sq) in zip(self._parameters, self._steps, moments, strict=True):
             self.state[parameter].update(step=step, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
@@ -78,7 +91,7 @@ class FlatAdam(torch.optim.Adam):
     def get_state(self) -> dict[str, Any]:
         """Both moments, float32[P], and the steps made, for `set_state`: a copy."""
         moments = ([self.state[p][name] for p in self._parameters] for name in ("exp_avg", "exp_avg_sq"))
-        exp_avg, exp_avg_sq = (torch.cat([moment.reshape(-1) for moment in each]).cpu() for each in moments)
+        exp_avg, exp_avg_sq = (vector(torch.cat([m.reshape(-1) for m in each]).cpu().numpy()) for each in moments)
         return {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "steps": self.steps}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -91,7 +104,7 @@ class FlatAdam(torch.optim.Adam):
         for parameter in self._parameters:
             self.state[parameter]["step"].fill_(state["steps"])
         for name in ("exp_avg", "exp_avg_sq"):
-            pieces = state[name].split([p.numel() for p in self._parameters])
+            pieces = torch.tensor(state[name]).split([p.numel() for p in self._parameters])
             for parameter, piece in zip(self._parameters, pieces, strict=True):
                 self.state[parameter][name].copy_(piece.view(parameter.shape))
 

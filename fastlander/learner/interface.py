@@ -1,9 +1,8 @@
 """`Learner`: what `DQN` asks of whatever acts and learns for it."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from torch import Tensor
 
 from fastlander.experience.replay_buffer import ReplayBuffer
 
@@ -14,8 +13,8 @@ class Learner(Protocol):
     There are two: `FusedLearner` in Numba kernels, on a CPU, and `TorchLearner` in torch operations, on any device.
     """
 
-    loss: Tensor
-    """[], loss of the last update."""
+    loss: Any
+    """Loss of the last update, float32[], of NumPy or torch. A GPU is waited for when it is read."""
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
         """Epsilon-greedy actions, greedy where epsilon is 0: float32[N, obs_size], float64[N] -> int64[N]."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fastlander.memory import check_memory
+from fastlander.learner.parameters import Parameters, check_size
 
 
 class QNetwork(nn.Sequential):
@@ -40,19 +40,21 @@ class QNetwork(nn.Sequential):
     ) -> None:
         super().__init__()
         sizes = (obs_size, *hidden_sizes, num_actions)
-        numbers = sum((rows + 1) * columns for rows, columns in itertools.pairwise(sizes))
-        check_memory("hidden_sizes", tuple(hidden_sizes), 2 * 4 * numbers)  # float32, with a gradient for each
+        check_size(sizes)
         for i, (size_in, size_out) in enumerate(itertools.pairwise(sizes)):
             if i:
                 self.append(nn.ReLU())
             self.append(_linear(size_in, size_out, generator))
         self.flatten()
 
-    def flatten(self) -> None:
-        """Move the parameters into one new flat tensor, of the dtype and device they have now."""
+    def flatten(self, flat: Tensor | None = None, flat_grad: Tensor | None = None) -> None:
+        """Move the parameters into one new flat tensor, of the dtype and device they have now.
+
+        flat, flat_grad: memory to take in its place, and parameters with it.
+        """
         parameters = list(self.parameters())
-        self.flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
-        self.flat_grad = torch.zeros_like(self.flat)
+        self.flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters]) if flat is None else flat
+        self.flat_grad = torch.zeros_like(self.flat) if flat_grad is None else flat_grad
         for parameter, view in zip(parameters, self.views(self.flat), strict=True):
             parameter.data = view
         self._modules_in_order = tuple(self._modules.values())
@@ -81,6 +83,23 @@ class QNetwork(nn.Sequential):
     def blank(cls, sizes: Sequence[int]) -> Self:
         """A network of these `sizes` for weights that come later. No global random stream is drawn from."""
         return cls(sizes[0], sizes[-1], sizes[1:-1], generator=torch.Generator())
+
+    @classmethod
+    def of(cls, network: Parameters, gradient: np.ndarray | None = None) -> Self:
+        """The network of these parameters, in their memory; gradient: float32[P], the memory of `flat_grad`."""
+        module = cls.blank(network.sizes)
+        grad = None if gradient is None else torch.from_numpy(gradient)
+        module.flatten(torch.from_numpy(network.flat), grad)
+        return module
+
+    def set_flat(self, values: np.ndarray, flat: Tensor | None = None) -> None:
+        """Copy float32[P] into `flat`, or into another vector like it; torch counts it as a change."""
+        (self.flat if flat is None else flat).copy_(self.tensor(values))
+
+    @staticmethod
+    def tensor(array: np.ndarray) -> Tensor:
+        """A tensor in the memory of an array."""
+        return torch.from_numpy(np.asarray(array))
 
     def greedy(self, obs: np.ndarray) -> np.ndarray:
         """The action of the highest value for each observation: float32[N, obs_size] -> int64[N]."""

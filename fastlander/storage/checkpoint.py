@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
-import torch
+import safetensors.numpy
 
+from fastlander.states import Vector, vector
 from fastlander.storage.files import clear_temporaries, reason, replacing, sync_directory, write_synced
 from fastlander.storage.reading import machine_memory, parse_json, parse_npz, read_file, refuse_link
 from fastlander.validation import InputError, quoted
@@ -33,18 +33,19 @@ def save_checkpoint(directory: Path, step: int, state: dict[str, Any]) -> Path:
     Args:
         directory: of the run's checkpoints; it exists.
         step: timesteps, which order the checkpoints.
-        state: nested dicts with torch tensors, NumPy arrays and what JSON takes as values. No key holds a "/".
+        state: nested dicts with NumPy arrays and what JSON takes as values. No key holds a "/". Each `Vector` is
+            written as a tensor.
 
     Raises:
         OSError: the checkpoint could not be written. The earlier ones are all there still.
     """
     flat = dict(_flatten(state))
-    tensors = {name: value.contiguous() for name, value in flat.items() if isinstance(value, torch.Tensor)}
-    arrays = {name: value for name, value in flat.items() if isinstance(value, np.ndarray)}
+    tensors = {name: np.array(value, order="C") for name, value in flat.items() if isinstance(value, Vector)}
+    arrays = {name: value for name, value in flat.items() if isinstance(value, np.ndarray) and name not in tensors}
     values = {name: value for name, value in flat.items() if name not in tensors and name not in arrays}
     packed = io.BytesIO()
     np.savez(packed, **arrays)
-    contents = {TENSORS_FILE: safetensors.torch.save(tensors), ARRAYS_FILE: packed.getvalue()}
+    contents = {TENSORS_FILE: safetensors.numpy.save(tensors), ARRAYS_FILE: packed.getvalue()}
     record = {
         "format": FORMAT,
         "fastlander_version": __version__,
@@ -87,7 +88,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         if hashlib.sha256(contents[name]).hexdigest() != record["sha256"].get(name):
             raise _refused(path / name, "it was truncated or altered: its checksum is another")
     try:
-        tensors = safetensors.torch.load(contents[TENSORS_FILE])
+        tensors = {name: vector(a) for name, a in safetensors.numpy.load(contents[TENSORS_FILE]).items()}
     except Exception as error:  # whatever the library raises for foreign bytes, the bytes are to blame
         raise _refused(path / TENSORS_FILE, f"it is no safetensors file: {quoted(error)}") from None
     try:

@@ -5,36 +5,38 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import safetensors.torch
-import torch
+import numpy as np
+import safetensors.numpy
 
 from fastlander.config import Config
 from fastlander.environments import allow_imports, space_sizes
-from fastlander.learner.q_network import QNetwork
+from fastlander.learner.parameters import Parameters, as_array
 from fastlander.storage.files import CONFIG_FILE, MODEL_FILE, reason, write_atomically
 from fastlander.storage.hub import model_files
 from fastlander.storage.reading import LARGEST_MODEL, LARGEST_SETTINGS, first_difference, opened, parse_json, read_file
 from fastlander.validation import InputError, quoted, shown
 from fastlander.version import __version__
 
+if TYPE_CHECKING:
+    from fastlander.learner.q_network import QNetwork
+
 LARGEST_HEADER = 10**6  # bytes
 DIGEST = "sha256"
 """Key of the checksum in the metadata. Files of earlier versions have none."""
 
 
-def save_model(directory: str | Path, q_network: QNetwork, config: Config) -> Path:
+def save_model(directory: str | Path, network: "Parameters | QNetwork", config: Config) -> Path:
     """Write the network's state_dict (the lecture's keys) to model.safetensors in `directory`; its path.
 
     Equal weights and settings give equal bytes, wherever the file is and whatever the run showed and saved on its way.
     """
     path = Path(directory) / MODEL_FILE
-    # Views of one flat tensor would be saved as shared memory: each is written as a tensor of its own.
-    tensors = {name: tensor.detach().cpu().clone() for name, tensor in q_network.state_dict().items()}
+    tensors = {name: as_array(tensor) for name, tensor in network.state_dict().items()}
     metadata = model_metadata(config)
     metadata[DIGEST] = _digest(metadata, tensors)
-    write_atomically(path, _sorted_header(safetensors.torch.save(tensors, metadata)))
+    write_atomically(path, _sorted_header(safetensors.numpy.save(tensors, metadata)))
     return path
 
 
@@ -52,17 +54,25 @@ def _sorted_header(content: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
-def _digest(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+def _digest(metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str:
     """The checksum of all that a model file says, but for this checksum itself."""
     others = {name: text for name, text in metadata.items() if name != DIGEST}
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     digest = hashlib.sha256(json.dumps([others, shapes], sort_keys=True).encode())
     for _, tensor in sorted(tensors.items()):
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.tobytes())
     return digest.hexdigest()
 
 
-def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple[QNetwork, Config]:
+def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple["QNetwork", Config]:
+    """`load_parameters`, as a network of torch."""
+    from fastlander.learner.q_network import QNetwork  # here, as many commands need no torch
+
+    network, config = load_parameters(directory, imports)
+    return QNetwork.of(network), config
+
+
+def load_parameters(directory: str | Path, imports: Sequence[str] = ()) -> tuple[Parameters, Config]:
     """The network in the model file of a run directory or on a hub, and the settings of its run.
 
     The settings `WITHOUT_EFFECT` on the result have their defaults, as the file does not hold them. Files of earlier
@@ -93,7 +103,7 @@ def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple[QNet
     sizes = _checked_sizes(path, tensors)
     if metadata.get(DIGEST) not in (None, _digest(metadata, tensors)) or metadata.keys() - _METADATA:
         raise InputError(f"{path} must be as it was written, got one that was altered: its checksum is another")
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
         raise InputError(f"{path} must have weights that are finite numbers, got others")
     _check_run(path, files.config, config)
     allow_imports(config, imports, path)
@@ -103,16 +113,17 @@ def load_model(directory: str | Path, imports: Sequence[str] = ()) -> tuple[QNet
             f"{path} must have a network from {wanted[0]} observed numbers to {wanted[1]} action values, as "
             f"{config.env_id} has them, got one from {sizes[0]} to {sizes[-1]}"
         )
-    q_network = QNetwork.blank(sizes)
-    q_network.load_state_dict(tensors)
-    return q_network, config
+    network = Parameters.blank(sizes)
+    for name, array in network.state_dict().items():
+        array[...] = tensors[name]
+    return network, config
 
 
 _METADATA = {"config", "env_id", "fastlander_version", DIGEST, "format"}
 """Keys that the metadata may have. Other programs add the last one when they write such a file again."""
 
 
-def _read(file_path: Path, path: Path, directory: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+def _read(file_path: Path, path: Path, directory: str | Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """The metadata and the tensors of a model file. ValueError, which names it `path`, if it cannot be read or is none.
 
     file_path: where it is.
@@ -129,7 +140,7 @@ def _read(file_path: Path, path: Path, directory: str | Path) -> tuple[dict[str,
             if declared != size - 8 - length:
                 raise ValueError("it was truncated or extended: its header says another size")
             content = start + header + file.read(size)
-        return dict(parsed.get("__metadata__") or {}), safetensors.torch.load(content)
+        return dict(parsed.get("__metadata__") or {}), safetensors.numpy.load(content)
     except FileNotFoundError:
         raise InputError(f"directory must be a run directory with a {MODEL_FILE}, got {str(directory)!r}") from None
     except OSError as error:
@@ -168,15 +179,15 @@ def _end(tensor: dict[str, Any]) -> int:
     return int(tensor["data_offsets"][1])
 
 
-def _checked_sizes(path: Path, tensors: Mapping[str, torch.Tensor]) -> list[int]:
+def _checked_sizes(path: Path, tensors: Mapping[str, np.ndarray]) -> list[int]:
     """The `QNetwork.sizes` of a network with these tensors. ValueError if no network has them."""
     numbers = range(0, 2 * (len(tensors) // 2), 2)
     names = [f"{number}.{part}" for number in numbers for part in ("weight", "bias")]
     if not names or tensors.keys() != set(names):
         raise _refused(path, ", ".join(sorted(tensors)) or "none")
     for name in names:
-        if tensors[name].dtype != torch.float32 or tensors[name].dim() != 2 - name.endswith("bias"):
-            raise _refused(path, f"{name} {str(tensors[name].dtype).removeprefix('torch.')}{list(tensors[name].shape)}")
+        if tensors[name].dtype != np.float32 or tensors[name].ndim != 2 - name.endswith("bias"):
+            raise _refused(path, f"{name} {tensors[name].dtype}{list(tensors[name].shape)}")
     weights, biases = ([tensors[f"{number}.{part}"] for number in numbers] for part in ("weight", "bias"))
     sizes = [weights[0].shape[1], *(len(weight) for weight in weights)]
     chained = all(before.shape[0] == weight.shape[1] for before, weight in itertools.pairwise(weights))

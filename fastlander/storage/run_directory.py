@@ -15,7 +15,7 @@ from filelock import FileLock
 from fastlander.config import Config
 from fastlander.evaluation.evaluation import Judgement
 from fastlander.evaluation.scores import Scores
-from fastlander.learner.q_network import QNetwork
+from fastlander.learner.parameters import Parameters
 from fastlander.storage.checkpoint import checkpoints, save_checkpoint
 from fastlander.storage.files import (
     CHECKPOINT_DIRECTORY,
@@ -190,10 +190,10 @@ class RunDirectory:
         saved = checkpoints(self.path / CHECKPOINT_DIRECTORY)
         return saved[-1] if saved else None
 
-    def save_model(self, q_network: QNetwork) -> Path:
+    def save_model(self, network: Parameters) -> Path:
         """Write model.safetensors in place of an earlier one; its path. NotWritten if that fails."""
         with self._writing(MODEL_FILE):
-            path = save_model(self.path, q_network, self.config)
+            path = save_model(self.path, network, self.config)
         self._kept = True
         return path
 

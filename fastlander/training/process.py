@@ -1,4 +1,4 @@
-"""What a run changes in its process while it lasts: torch's threads, and what Ctrl-C and SIGTERM do."""
+"""What Ctrl-C and SIGTERM do while a run lasts."""
 
 import contextlib
 import signal
@@ -6,19 +6,6 @@ import threading
 from collections.abc import Iterator
 
 from fastlander.terminal import SIGNALS, handles_sigterm
-
-
-@contextlib.contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Have torch use one thread: small networks are slower on several, and the order of sums would depend on them."""
-    import torch  # here, as a process that only waits for others needs no torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class Interrupt(threading.Event):

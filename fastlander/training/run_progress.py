@@ -1,13 +1,16 @@
 """`Progress`: what a loop over `Trainer.run_steps` sees of the run after each step."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastlander.evaluation.evaluation import Evaluation
 from fastlander.experience.collector import NOTHING_FINISHED, Finished
-from fastlander.learner.q_network import QNetwork
 from fastlander.storage.tables import MetricsRow
 from fastlander.training.result import Result
 from fastlander.training.run_state import Run
+
+if TYPE_CHECKING:
+    from fastlander.learner.q_network import QNetwork
 
 
 class Progress:
@@ -67,7 +70,7 @@ class Progress:
         return self._run.judge.best
 
     @property
-    def q_net(self) -> QNetwork:
+    def q_net(self) -> "QNetwork":
         """The network that learns. The next step changes it; `copy.deepcopy` keeps it as it is."""
         return self._run.dqn.q_network
 

@@ -16,16 +16,16 @@ from fastlander.experience.n_step import NStep
 from fastlander.experience.replay_buffer import ReplayBuffer
 from fastlander.experience.transition import transition_fields
 from fastlander.lander.costs import CostWeights
-from fastlander.learner.agent import Agent, Spaces
 from fastlander.learner.dqn import DQN
 from fastlander.learner.exploration import RepeatedActions, epsilon_exponents
+from fastlander.learner.parameters import Parameters
 from fastlander.learner.schedules import crossings, epsilon_at
-from fastlander.states import Flag, Form, Real, Weights, Whole, check_state
+from fastlander.states import Flag, Form, Real, Weights, Whole, check_state, vector
 from fastlander.storage.tables import MetricsRow
 from fastlander.streams import draw_seeds, spawn_streams
 from fastlander.training.clock import Clock
 from fastlander.training.progress import progress_display
-from fastlander.training.result import make_agent
+from fastlander.training.result import Learned
 from fastlander.validation import InputError
 
 PARTS = ("dqn", "n_step", "buffer", "scores", "candidates", "judge")
@@ -60,8 +60,8 @@ class Run:
         self.scores = Scores()
         self.display = progress_display(config)
         self.clock = Clock()
-        self.candidates = Candidates(config, self.dqn.q_network.flat)
-        self.average = Average(config, self.dqn.q_network.flat)
+        self.candidates = Candidates(config, lambda: self.dqn.parameters)
+        self.average = Average(config, lambda: self.dqn.parameters)
         averaged = self.average.parameters if config.judged_average else None
         self.judge = Judge(config, self.dqn, self.display.say, averaged, processors)
         self.repeated_actions: RepeatedActions | None = None
@@ -83,7 +83,7 @@ class Run:
         """Whether the training ended by being solved; None while it has not ended."""
         self.logged_at = 0
         """Timesteps at the last row of metrics."""
-        self.last_good = self.dqn.q_network.flat.clone()
+        self.last_good = self.dqn.parameters.copy()
         """The parameters at the last row of metrics whose loss was finite."""
         self._exponents = epsilon_exponents(config)
 
@@ -152,19 +152,18 @@ class Run:
             seconds=self.clock.seconds(),
         )
 
-    def make_agent(self) -> Agent:
-        """The lecture's agent, with what was learned."""
-        spaces = Spaces(self.env.single_observation_space, self.env.single_action_space)
-        network = self.dqn.network(self.dqn.q_network.flat)
+    def learned(self, network: Parameters) -> Learned:
+        """What was learned, with the network that is kept."""
+        spaces = self.env.single_observation_space, self.env.single_action_space
         scores, playtimes = self.scores.scores, self.scores.playtimes
-        return make_agent(self.config, spaces, network, scores, playtimes, self.timesteps, self.epsilon)
+        return Learned(self.config, spaces, network, scores, playtimes, self.timesteps, self.epsilon)
 
     def get_state(self) -> dict[str, Any]:
         """Everything that decides how the run goes on, for `set_state`; to be taken between two vector steps."""
         state = {name: getattr(self, name).get_state() for name in self._parts}
         if hasattr(self.env, "get_state"):
             state |= {"env": self.env.get_state(), "collector": self.collector.get_state()}
-        state["last_good"] = self.last_good.cpu().clone()
+        state["last_good"] = vector(self.last_good)
         own = {"timesteps": self.timesteps, "epsilon": self.epsilon, "logged_at": self.logged_at}
         return {**state, **own, "seconds": self.clock.seconds(), "solved": self.solved}
 
@@ -178,7 +177,7 @@ class Run:
         for name in self._parts:
             getattr(self, name).set_state(state[name])
         self.timesteps, self.epsilon, self.logged_at = state["timesteps"], state["epsilon"], state["logged_at"]
-        self.last_good.copy_(state["last_good"])
+        self.last_good[:] = state["last_good"]
         self.solved = state["solved"]
         self.clock.go_on(state["seconds"], self.timesteps)
         if "env" in state:

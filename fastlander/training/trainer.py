@@ -15,13 +15,15 @@ from fastlander.config import Config
 from fastlander.environments import make_training_env, module_of
 from fastlander.experience.collector import Finished
 from fastlander.learner.dqn import DQN
+from fastlander.learner.parameters import Parameters
 from fastlander.learner.schedules import learning_rate_at
+from fastlander.learner.torch_threads import one_torch_thread
 from fastlander.storage.files import RunFailed
 from fastlander.storage.run_directory import RunDirectory, event_writer
 from fastlander.storage.saved_run import read_config
 from fastlander.storage.tables import MetricsRow
 from fastlander.training.needs import check_run_fits
-from fastlander.training.process import Interrupt, interrupts, one_torch_thread
+from fastlander.training.process import Interrupt, interrupts
 from fastlander.training.result import Result
 from fastlander.training.run_progress import Progress
 from fastlander.training.run_state import Run
@@ -217,7 +219,7 @@ class Trainer:
                 raise
             except InputError:
                 if run.dqn.updates:
-                    directory.save_model(run.dqn.q_network)
+                    directory.save_model(Parameters(run.dqn.sizes, run.dqn.parameters))
                 else:
                     directory.discard()
                 raise
@@ -243,7 +245,7 @@ def _close_open_runs() -> None:
 
 def say_device(run: Run) -> None:
     """Say so where a GPU was taken because there is one, for a network that a CPU trains faster."""
-    if run.config.device == "auto" and run.dqn.device.type == "cuda" and len(run.dqn.q_network.flat) < LARGE_NETWORK:
+    if run.config.device == "auto" and run.dqn.on_gpu and len(run.dqn.parameters) < LARGE_NETWORK:
         run.display.say("the network is on the GPU; for one of this size --device cpu is faster")
 
 
@@ -276,10 +278,10 @@ def log(run: Run, directory: RunDirectory) -> MetricsRow:
     """Show and write a row of metrics, and give it. Raises Diverged if the loss is no finite number."""
     loss = float(run.dqn.loss)
     if not math.isfinite(loss) and run.dqn.updates:
-        run.dqn.q_network.flat.copy_(run.last_good)
-        path = directory.save_model(run.dqn.q_network)
+        run.dqn.parameters = run.last_good
+        path = directory.save_model(Parameters(run.dqn.sizes, run.last_good))
         raise Diverged(f"the loss became {loss} by step {run.timesteps:,}; the last good weights are in {path}")
-    run.last_good.copy_(run.dqn.q_network.flat)
+    run.last_good[:] = run.dqn.parameters
     if not run.logged_at and not run.config.is_lander:
         run.display.say(run.config.origin())
     row = run.metrics_row()
@@ -320,14 +322,14 @@ def finish(
     if run.timesteps > run.logged_at:
         log(run, directory)
     if run.judge.best_parameters is not None:
-        run.dqn.q_network.flat.copy_(run.judge.best_parameters)
+        run.dqn.parameters = run.judge.best_parameters
     if not broken_off:
         run.display.finish()
-    agent = run.make_agent()
-    directory.save_model(agent.q_net)
+    network = run.dqn.network(run.dqn.parameters)
+    directory.save_model(network)
     directory.save_episodes(run.scores, run.judge.judgements, run.judge.kept)
     result = Result(
-        agent=agent,
+        learned=run.learned(network),
         solved=solved,
         interrupted=interrupted.is_set(),
         timesteps=run.timesteps,

@@ -177,9 +177,9 @@ class Trainee:
         from contextlib import closing
 
         from fastlander.environments import make_training_env
+        from fastlander.learner.torch_threads import one_torch_thread
         from fastlander.storage.run_directory import event_writer
         from fastlander.training.needs import runs_that_fit
-        from fastlander.training.process import one_torch_thread
         from fastlander.training.run_state import Run
 
         config = self.config

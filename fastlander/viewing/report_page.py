@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,14 +14,17 @@ from fastlander.environments import solved_score
 from fastlander.evaluation.evaluation import Evaluation, Judgement, half_interval
 from fastlander.evaluation.scores import WINDOW
 from fastlander.learner.fused.policy import FusedPolicy
-from fastlander.learner.q_network import QNetwork
+from fastlander.learner.parameters import Parameters
 from fastlander.storage.files import EPISODES_FILE, EVALUATIONS_FILE, METRICS_FILE
-from fastlander.storage.model_file import load_model
+from fastlander.storage.model_file import load_parameters
 from fastlander.storage.tables import EPISODE_COLUMNS, read_finite_table, read_judgements
 from fastlander.validation import InputError
 from fastlander.viewing.flight import NO_KWARGS, open_lander
 from fastlander.viewing.page import build_page, footer, rounded
 from fastlander.viewing.trace import Trace, trace_flight
+
+if TYPE_CHECKING:
+    from fastlander.learner.q_network import QNetwork
 
 METRICS_COLUMNS = ("timesteps", "episodes", "updates", "steps_per_second", "seconds")
 MOST_DOTS, MOST_POINTS, MOST_BINS = 1500, 400, 60  # episodes and means in the learning curve; bars in the histogram
@@ -41,7 +44,7 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
         ValueError: the directory has no model, no evaluations, or a table that is damaged; or the environment needs a
             module that is not in `imports`.
     """
-    q_network, config = load_model(directory, imports)
+    network, config = load_parameters(directory, imports)
     if not os.path.lexists(directory / EVALUATIONS_FILE):
         raise InputError(
             f"directory must be of a run with evaluations ({EVALUATIONS_FILE}), got {str(directory)!r}: "
@@ -54,7 +57,7 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
         raise InputError(f"{directory / METRICS_FILE} must have a row, got none")
     episodes = read_finite_table(directory / EPISODES_FILE, EPISODE_COLUMNS)
     solved = solved_score(config)
-    traces = chosen_traces(q_network, evaluation, config.backend, config.env_kwargs) if config.is_lander else {}
+    traces = chosen_traces(network, evaluation, config.backend, config.env_kwargs) if config.is_lander else {}
     values = {
         "title": f"{config.env_id}, seed {config.seed}",
         "lead": _lead(metrics, evaluation, solved),
@@ -77,7 +80,7 @@ def report_page(directory: Path, imports: Sequence[str] = ()) -> str:
 
 
 def chosen_traces(
-    q_network: QNetwork,
+    network: "Parameters | QNetwork",
     evaluation: Evaluation,
     backend: Backend | None = None,
     env_kwargs: Mapping[str, Any] = NO_KWARGS,
@@ -88,7 +91,7 @@ def chosen_traces(
     """
     order = np.argsort(evaluation.returns, kind="stable")
     chosen = {"Best": order[-1], "Median": order[(len(order) - 1) // 2], "Worst": order[0]}
-    policy = FusedPolicy.of(q_network)
+    policy = FusedPolicy.of(network)
     with closing(open_lander(backend, env_kwargs=env_kwargs)) as env:
         return {label: trace_flight(env, policy.greedy, int(evaluation.seeds[i])) for label, i in chosen.items()}
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from fastlander import Config
 from fastlander.evaluation.candidates import Candidates
@@ -8,11 +7,11 @@ from fastlander.evaluation.candidates import Candidates
 
 def drifting(total, stride, count=4):
     """Candidates of parameters that equal the timestep they are looked at, and those timesteps."""
-    flat = torch.zeros(3, dtype=torch.float64)
-    candidates = Candidates(Config(candidates=count, total_timesteps=total), flat)
+    flat = np.zeros(3)
+    candidates = Candidates(Config(candidates=count, total_timesteps=total), lambda: flat)
     times = range(stride, total + stride, stride)
     for after in times:
-        flat.fill_(after)
+        flat.fill(after)
         candidates.look(after - stride, after)
     return candidates.all(times[-1]), times
 
@@ -29,7 +28,7 @@ def test_checkpoints_and_averages(total, stride):
     assert (behind > 5_000).all()  # an average of the last ten thousands of steps
     assert (behind < 60_000).all()
     tail = [t for t in times if t >= 0.85 * total and t // 4_096 > (t - stride) // 4_096]
-    assert mean == pytest.approx(np.mean(tail))
+    assert mean == pytest.approx(np.mean(tail), rel=1e-6)
 
 
 def test_what_is_kept_does_not_change_with_the_parameters():
@@ -38,11 +37,11 @@ def test_what_is_kept_does_not_change_with_the_parameters():
 
 
 def test_without_candidates_or_before_the_first_there_are_the_parameters_themselves():
-    flat = torch.arange(3.0)
+    flat = np.arange(3, dtype=np.float32)
     for count in (0, 8):
-        candidates = Candidates(Config(candidates=count, total_timesteps=10_000), flat)
+        candidates = Candidates(Config(candidates=count, total_timesteps=10_000), lambda: flat)
         candidates.look(0, 100)
         ((after, only),) = candidates.all(100)
         assert after == 100
-        assert torch.equal(only, flat)
+        assert np.array_equal(only, flat)
         assert only is not flat

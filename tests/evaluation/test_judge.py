@@ -1,10 +1,7 @@
 """The judge by hand: every episode of a policy has the return and the outcome that a test gives it."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-import torch
 
 from fastlander import Config
 from fastlander.evaluation.candidates import Candidate
@@ -18,7 +15,7 @@ class FakeDQN:
     """A policy is its parameters' first number, and earns that in every episode."""
 
     def __init__(self):
-        self.q_network, self.device = SimpleNamespace(flat=torch.zeros(3)), torch.device("cpu")
+        self.parameters, self.on_gpu = np.zeros(3, np.float32), False
 
     def policy(self, flat):
         return float(flat[0])
@@ -50,7 +47,7 @@ def judged(monkeypatch):
         monkeypatch.setattr("fastlander.evaluation.judge.evaluate", faked)
         settings = {"eval_episodes": 6, "solved_landings": 0.0} | settings
         dqn = FakeDQN()
-        judge = Judge(Config(**settings), dqn, lambda line: None, dqn.q_network.flat)
+        judge = Judge(Config(**settings), dqn, lambda line: None, dqn.parameters)
         judge.seeds = seeds_of_rounds
         return judge
 
@@ -100,7 +97,7 @@ def test_other_shares_of_landings(judged):
 
 def test_what_is_judged_is_the_average_of_the_weights(judged, monkeypatch):
     judge = judged(50, 50)
-    judge._parameters = torch.full((3,), 7.0)
+    judge._parameters = np.full(3, 7.0, np.float32)
     seen = []
     monkeypatch.setattr(judge.dqn, "policy", seen.append)
     judge.judge(1_000)
@@ -130,7 +127,7 @@ def test_no_episode_is_judged_twice_and_another_seed_has_others(judged):
 def test_the_best_policy_is_kept(judged):
     judge = judged(10, 50, 20)
     for k, value in enumerate((1.0, 2.0, 3.0)):
-        judge.dqn.q_network.flat.fill_(value)
+        judge.dqn.parameters.fill(value)
         judge.judge(k)
     assert judge.kept == 1
     assert judge.best.mean == 50
@@ -179,7 +176,7 @@ def test_a_state_goes_on_and_another_one_is_refused(judged):
         {"judged_at": -1},
         {"episodes": np.array([6, 6, 7])},
         {"rng": {**state["rng"], "state": {"state": 1, "inc": 2}}},
-        {"best_parameters": torch.zeros(4)},
+        {"best_parameters": np.zeros(4, np.float32)},
     ):
         with pytest.raises(ValueError, match="the state of the judge must have"):
             twin.set_state({**state, **damage})
@@ -201,9 +198,9 @@ def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
     monkeypatch.setattr("fastlander.evaluation.judge.evaluate_all", faked)
     monkeypatch.setattr("fastlander.evaluation.judge.pooled", lambda *both: both[-1])
     said = []
-    judge = Judge(Config(eval_episodes=6), FakeDQN(), said.append, torch.zeros(3))
+    judge = Judge(Config(eval_episodes=6), FakeDQN(), said.append, np.zeros(3, np.float32))
     values = (210, 205, 290, 230, 120, 250, 240, 100)
-    candidates = [Candidate(100 * k, torch.tensor([float(v)])) for k, v in enumerate(values)]
+    candidates = [Candidate(100 * k, np.array([v], np.float32)) for k, v in enumerate(values)]
     assert judge.select(candidates, 1_000)
     (first, a), (second, b), (last, c) = rounds
     assert first == [210, 205, 290, 230, 120, 250, 240, 100]
@@ -218,6 +215,6 @@ def test_the_choice_is_judged_on_episodes_that_had_no_part_in_it(monkeypatch):
     assert said == [f"best of 8 candidates: {line}"]
     assert [timesteps for timesteps, _ in judge.judgements] == [*range(0, 800, 100), 1_000]
     assert judge.kept == 8
-    assert not judge.select([Candidate(1_000, torch.tensor([199.0]))], 1_000)
+    assert not judge.select([Candidate(1_000, np.array([199.0], np.float32))], 1_000)
     crashes = 1  # of 12
-    assert not judge.select([Candidate(1_000, torch.tensor([290.0]))], 1_000)
+    assert not judge.select([Candidate(1_000, np.array([290.0], np.float32))], 1_000)

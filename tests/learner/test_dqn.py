@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fastlander import DQN, Config
-from fastlander.learner.dqn import pick_device
+from fastlander.learner.device import pick_device
 from tests.twins import SlowDQN, random_batch
 
 OPTION_SETS = [
@@ -85,5 +85,5 @@ def test_devices():
 
 def test_a_network_that_looks_both_ways_draws_from_no_global_stream():
     dqn, before = DQN(Config(mirror_acting=True, candidates=1)), torch.get_rng_state()
-    dqn.network(dqn.q_network.flat)
+    dqn.network(dqn.parameters)
     assert torch.equal(before, torch.get_rng_state())

@@ -4,7 +4,8 @@ import torch
 
 import fastlander
 from fastlander.lander.symmetry import MIRROR_ACTIONS
-from fastlander.learner.mirror import both_ways, mirror
+from fastlander.learner.mirror import mirror
+from fastlander.learner.parameters import Parameters, both_ways
 
 
 def test_the_mirror_is_its_own_inverse_and_swaps_what_it_should():
@@ -23,7 +24,7 @@ def test_the_mirror_is_its_own_inverse_and_swaps_what_it_should():
 def test_a_network_that_looks_both_ways(hidden_sizes):
     torch.manual_seed(0)
     network = fastlander.QNetwork(hidden_sizes=hidden_sizes)
-    wide = both_ways(network)
+    wide = fastlander.QNetwork.of(both_ways(Parameters(network.sizes, network.flat.numpy())))
     assert wide.sizes == (8, *(2 * size for size in hidden_sizes), 4)
     obs, action = torch.randn(50, 8), torch.zeros(50, dtype=torch.int64)
     mirrored, _, _ = mirror(obs, action, obs)

@@ -340,12 +340,12 @@ def rewritten(path, values=None, arrays=None, tensors=None):
             "the state of the buffer must have actions from 0 to 3",
         ),
         ({"arrays": {"buffer/arrays.obs": np.zeros((3, 3))}}, "the state of the buffer must have float32[1000, 8] as"),
-        ({"tensors": {"dqn/online": torch.zeros(3)}}, "the state of the DQN must have tensor float32["),
+        ({"tensors": {"dqn/online": torch.zeros(3)}}, "the state of the DQN must have float32["),
         (
             {"tensors": {"last_good": torch.full((212,), torch.nan)}},
-            "that is finite as last_good, got tensor float32[212]",
+            "float32[212] finite as last_good, got float32[212] that is not finite",
         ),
-        ({"tensors": {"dqn/online": torch.zeros(212, dtype=torch.float64)}}, "got tensor float64[212]"),
+        ({"tensors": {"dqn/online": torch.zeros(212, dtype=torch.float64)}}, "got float64[212]"),
     ],
 )
 def test_a_wrong_state_names_the_checkpoint(run, capsys, changes, line):

@@ -1,24 +1,28 @@
-"""`FusedLearner`: the memory around the fused kernels. It shares the parameters of a QNetwork and its optimizer."""
+"""`FusedLearner`: the memory around the fused kernels. A QNetwork and its optimizer may share the parameters."""
 
 import operator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.config import Config
 from fastlander.experience.replay_buffer import ReplayBuffer
 from fastlander.kernels.threads import LONG, KernelThreads, run_here
 from fastlander.kernels.xoshiro import kernel_state
-from fastlander.learner.flat_adam import FlatAdam
 from fastlander.learner.fused.choose import choose, pack
 from fastlander.learner.fused.chunks import chunks_of
 from fastlander.learner.fused.plan import make_chunks, make_memory, make_plan
 from fastlander.learner.fused.policy import FusedPolicy, kernel_observations
 from fastlander.learner.fused.temporal_difference import Hyperparameters, pack_hyperparameters
 from fastlander.learner.fused.update import LOSS, TO_MAKE, serve_updates
-from fastlander.learner.q_network import QNetwork
+from fastlander.learner.parameters import Vectors
+
+if TYPE_CHECKING:
+    import torch
+
+    from fastlander.learner.flat_adam import FlatAdam
+    from fastlander.learner.q_network import QNetwork
 
 _VERSION = operator.attrgetter("_version")
 
@@ -35,9 +39,8 @@ class FusedLearner:
 
     Args:
         config: hyperparameters.
-        q_network: the online network, on the CPU; its `flat` is learned in place.
-        optimizer: whose moments are used, and whose steps are counted.
-        target: the target network's parameters, or `q_network.flat` itself.
+        sizes: numbers per observation, widths of the hidden layers, number of actions.
+        vectors: parameters, moments and steps, which are changed in place.
         exploration: random stream of the coins.
         processors: how many may be used; with more than one, `begin` learns in the background.
     """
@@ -45,44 +48,63 @@ class FusedLearner:
     def __init__(
         self,
         config: Config,
-        q_network: QNetwork,
-        optimizer: FlatAdam,
-        target: torch.Tensor,
+        sizes: tuple[int, ...],
+        vectors: Vectors,
         exploration: np.random.SeedSequence,
         processors: int,
     ) -> None:
-        self._flat, self._optimizer, self._processors = q_network.flat, optimizer, processors
-        self._sizes = q_network.sizes
-        self._tensors = (q_network.flat, target, *q_network.parameters())
-        self._vectors = [*optimizer.vectors, target.numpy()]
+        self._sizes, self._processors = sizes, processors
+        *self._vectors, self._steps = vectors
+        self._rate = config.learning_rate
+        self._optimizer: FlatAdam | None = None
+        self._tensors: tuple[torch.Tensor, ...] = ()  # of torch, in the memory of the vectors
         self._hyperparameters = hyperparameters_of(config)
         # Room for a batch, and for the observations of a run's environments.
         self._rows = max(config.batch_size, config.num_envs)
-        self._table, size = make_plan(q_network.sizes, self._rows)
-        rows, gradient = config.batch_size, q_network.flat_grad.numpy()
+        self._table, size = make_plan(sizes, self._rows)
+        rows, gradient = config.batch_size, vectors.gradient
         count = chunks_of(rows)
-        tables, size = make_chunks(q_network.sizes, self._table, size, rows, count)
+        tables, size = make_chunks(sizes, self._table, size, rows, count)
         self._memory = make_memory(size)
         self._batch = np.zeros(rows, np.int64), np.zeros(rows, np.float32), np.zeros(rows, np.float32)
         gradients = gradient[None] if count == 1 else np.zeros((count, len(gradient)), np.float32)
         self._chunks = tables, gradients, np.zeros(count), np.zeros(rows, np.int64)
         self.exploration = kernel_state(exploration)
         """uint64[4]: the stream that coins are drawn from."""
-        self.loss = torch.zeros((), dtype=torch.float32, device="cpu")
+        self.loss = np.zeros((), np.float32)
         """Loss of the last update."""
-        self._loss = self.loss.numpy()
         self._job = np.zeros(4)
         self._here = np.zeros(4, np.int64)  # a signal for work that is done in the caller's thread
         self._threads: KernelThreads | None = None
         self._served: ReplayBuffer | None = None  # what the threads sample from
         self._learning = False  # between `begin` and `finish`
         self._packed: list[int] = []  # version of the parameters that lie packed in the memory
-        self._policy = FusedPolicy(q_network.sizes)  # for more observations than the memory has room for
+        self._policy = FusedPolicy(sizes)  # for more observations than the memory has room for
         self._copied: list[int] = []  # version of the parameters in it
 
-    def serves(self, q_network: QNetwork, optimizer: FlatAdam) -> bool:
+    def share(self, q_network: "QNetwork", optimizer: "FlatAdam", target: "torch.Tensor") -> None:
+        """Look from now on at what torch changes in the memory of the vectors, and at the optimizer's step size."""
+        optimizer.set_learning_rate(self._rate)
+        self._optimizer, self._tensors = optimizer, (q_network.flat, target, *q_network.parameters())
+
+    def serves(self, q_network: "QNetwork", optimizer: "FlatAdam") -> bool:
         """Whether these still have the memory that the kernels share (`QNetwork.to` gives a network another one)."""
-        return q_network.flat is self._flat and optimizer.vectors is not None
+        return q_network.flat is self._tensors[0] and optimizer.vectors is not None
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's step size."""
+        return self._rate if self._optimizer is None else float(self._optimizer.param_groups[0]["lr"])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._rate = value
+        if self._optimizer is not None:
+            self._optimizer.set_learning_rate(value)
+
+    def look_again(self) -> None:
+        """Note that the vectors were changed by somebody whom nothing tells of."""
+        self._packed = []
 
     def act(self, obs: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
         """Epsilon-greedy actions: float32[N, obs_size], float64[N] -> int64[N]."""
@@ -166,12 +188,12 @@ class FusedLearner:
             self._packed = version
 
     def _version(self) -> list[int]:
-        """torch's counts of its in-place changes, and the optimizer's count of the steps that kernels have made."""
-        return [self._optimizer.steps, *map(_VERSION, self._tensors)]
+        """torch's counts of its in-place changes, and the count of the steps that kernels have made."""
+        return [int(self._steps[0]), *map(_VERSION, self._tensors)]
 
     def _prepare(self, buffer: ReplayBuffer, made: int, updates: int) -> None:
         self._refresh()
-        self._hyperparameters[0] = self._optimizer.param_groups[0]["lr"]
+        self._hyperparameters[0] = self.learning_rate
         self._job[:] = made, updates, len(buffer), 0
 
     def _arguments(self, buffer: ReplayBuffer) -> tuple[Any, ...]:
@@ -180,10 +202,10 @@ class FusedLearner:
         return self._job, self._table, *self._vectors, buffer.random_state, shared
 
     def _conclude(self, updates: int) -> None:
-        self._optimizer.count_steps(updates)
+        self._steps += updates
         # The kernels pack what they have learned, and torch does not count that as a change of its tensors.
-        self._packed = [self._optimizer.steps, *self._packed[1:]]
-        self._loss[...] = self._job[LOSS]
+        self._packed = [int(self._steps[0]), *self._packed[1:]]
+        self.loss[...] = self._job[LOSS]
 
     def _current_policy(self) -> FusedPolicy:
         """The policy of the parameters as they are now."""

@@ -1,14 +1,17 @@
 """The choice of actions as a kernel, and `FusedPolicy`, which owns the memory for it."""
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from fastlander.kernels.arrays import kernel_array
 from fastlander.learner.fused.choose import choose, pack
 from fastlander.learner.fused.plan import Plan, make_memory, make_plan
-from fastlander.learner.q_network import QNetwork
+from fastlander.learner.parameters import Parameters, as_array
 from fastlander.validation import InputError
+
+if TYPE_CHECKING:
+    from fastlander.learner.q_network import QNetwork
 
 
 def kernel_observations(obs: np.ndarray, width: int) -> np.ndarray:
@@ -35,10 +38,10 @@ class FusedPolicy:
         self._packed = int(Plan(*self._table).target_forward[0])
 
     @classmethod
-    def of(cls, q_network: QNetwork) -> Self:
+    def of(cls, network: "Parameters | QNetwork") -> Self:
         """The policy of a network on the CPU as it is now."""
-        policy = cls(q_network.sizes)
-        policy.load(q_network.flat.numpy())
+        policy = cls(network.sizes)
+        policy.load(as_array(network.flat))
         return policy
 
     def load(self, flat: np.ndarray) -> None:
