@@ -138,7 +138,7 @@ def run_fastlander(config):
                 solved = judge_if_due(run)
             run.follow_schedules()
             ends = solved or run.out_of_budget()
-            curve.look(lambda: run.dqn.policy(run.dqn.q_network.flat), run.timesteps, ends)
+            curve.look(lambda: run.dqn.policy(run.dqn.parameters), run.timesteps, ends)
             if ends:
                 break
         return curve.outcome(NAME, config, solved, run.timesteps, run.judge)
@@ -148,11 +148,11 @@ class SB3Policy:
     """What `Judge` asks of a DQN: greedy actions and parameters, here of a model of Stable-Baselines3."""
 
     def __init__(self, model):
-        self.q_network, self._net = self, model.q_net
+        self._net, self.on_gpu = model.q_net, False
 
     @property
-    def flat(self):
-        return torch.nn.utils.parameters_to_vector(self._net.parameters()).detach()
+    def parameters(self):
+        return torch.nn.utils.parameters_to_vector(self._net.parameters()).detach().numpy()
 
     @torch.no_grad()
     def greedy(self, obs):
