@@ -27,7 +27,7 @@ Signatures = list[tuple[Any, tuple[types.Type, ...]]]
 
 def lander() -> Signatures:
     """What steps landers."""
-    from fastlander.kernels.threads import ask, await_all, note_done_here
+    from fastlander.kernels.threads import ask, await_all
     from fastlander.lander.step import STEP_ARGUMENTS, serve_steps
     from fastlander.lander.step_all import STEP_ALL_ARGUMENTS, load_actions, step_all
 
@@ -37,7 +37,6 @@ def lander() -> Signatures:
         (step_all, STEP_ALL_ARGUMENTS),
         (ask, (WORDS,)),
         (await_all, (array_of(types.int64, 2),)),
-        (note_done_here, (WORDS,)),
     ]
 
 

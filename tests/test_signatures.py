@@ -46,9 +46,7 @@ used = {(kernel, arguments) for kernel in KERNELS for arguments in kernel.overlo
 # A kernel inside a kernel is compiled with it.
 inside = {"next_below", "next_uint64"}
 print([(k.py_func.__name__, a) for k, a in used - listed if k.py_func.__name__ not in inside])
-# Called if a thread has not begun its work when that is waited for: that depends on how busy the machine is.
-now_and_then = {"note_done_here"}
-print([(k.py_func.__name__, a) for k, a in listed - used if k.py_func.__name__ not in now_and_then])
+print([(k.py_func.__name__, a) for k, a in listed - used])
 """
 
 

@@ -8,20 +8,20 @@ from numba import types
 from fastlander.kernels.addresses import array_address, array_caller
 from fastlander.kernels.array_types import DOUBLES, FLAGS, FLOATS, ROWS, STREAM, WORDS, array_of
 from fastlander.kernels.jit import uncounted_kernel
-from fastlander.kernels.threads import ask_here, asks, await_one, takes
+from fastlander.kernels.threads import ask_here, asks, await_one, is_unbegun
 from fastlander.lander.exchange import unpack_exchange
 from fastlander.lander.step import STEP_ARGUMENTS, serve_steps
 from fastlander.learner.fused.choose import CHOOSE_ARGUMENTS, choose
 
 # Words of a place, int64[6]: vector steps to take, and taken; how far the one at hand is; whether this thread steps all
-# landers; the threads that have to be woken, a bit for each; the thread whose share has to be done.
+# landers; the threads that have to be woken, a bit for each; the thread whose share may be taken.
 WANTED, TAKEN, PHASE, ALONE, SLEEPING, SHARE = range(6)
 _BEGIN, _ASKED, _STEPPED = range(3)  # phases
 
 # What `fly` returns.
 TAKEN_ALL, EPISODES_ENDED, ASLEEP, NOT_BEGUN = range(4)
-"""All steps are taken. Episodes ended with the last one. Threads have to be woken, or the share of one has to be done,
-and the kernel called again."""
+"""All steps are taken. Episodes ended with the last one. Threads have to be woken, or the share of one, which
+has not begun it, has to be done, and the kernel called again."""
 
 FEW = 24
 """Landers that one thread steps sooner than two."""
@@ -78,7 +78,7 @@ def fly(calls, place, act, threads, own, whole, playing, totals):
         if not place[ALONE]:
             for k in range(len(signals)):
                 signal = signals[k]
-                if takes(signal):
+                if is_unbegun(signal):
                     place[SHARE] = k
                     return NOT_BEGUN
                 await_one(signal)

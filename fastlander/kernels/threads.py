@@ -22,8 +22,8 @@ from fastlander.kernels.jit import inlined, uncounted_kernel
 # (1 or 0), how often work was begun.
 ASKED, DONE, SLEEPS, BEGUN = 0, 1, 2, 3
 
-# How often a thread looks for work before it goes to sleep: for about 0.1 ms and about 1 ms.
-SHORT, LONG = 300_000, 3_000_000
+# How often a thread looks for work before it goes to sleep: for about 0.1 ms, for about 1 ms, and once without sleep.
+SHORT, LONG, ONCE = 300_000, 3_000_000, -1
 
 
 @inlined
@@ -40,6 +40,12 @@ def takes(signal):
     # An exchange would be wrong. Another thread may have done this work since `asked` was read, and then it must not be
     # begun a second time.
     return atomic_load(signal, BEGUN) != asked and atomic_replace(signal, BEGUN, asked - 1, asked)
+
+
+@inlined
+def is_unbegun(signal):
+    """Whether work was asked for that nobody has begun."""
+    return atomic_load(signal, BEGUN) != atomic_load(signal, ASKED)
 
 
 @inlined
@@ -73,8 +79,8 @@ def falls_asleep(signal):
 def serving(work: Callable) -> Callable[..., None]:
     """A kernel (signal, patience, *arguments) that does `work(*arguments)` each time it is asked to.
 
-    It returns when it has looked for work `patience` times and found none. Its machine code is kept under the name of
-    `work`.
+    It returns when it has looked for work `patience` times and found none; with a patience of ONCE it looks once, and
+    leaves the thread whose signal it is awake. Its machine code is kept under the name of `work`.
 
     Args:
         work: a `part` of kernels at the top level of a module.
@@ -87,6 +93,8 @@ def serving(work: Callable) -> Callable[..., None]:
                 work(*arguments)
                 note_done(signal)
                 looks = 0
+            if patience < 0:
+                return
             looks += 1
             if looks > patience:
                 if falls_asleep(signal):
@@ -109,21 +117,15 @@ def ask(signal):
 def await_all(signals):
     """Wait until each thread has done its work, or until one is found that has not begun.
 
-    signals: int64[threads, 4]. Returns -1 if all is done, else the number of a thread whose work the caller now has to
-    do.
+    signals: int64[threads, 4]. Returns -1 if all is done, else the number of a thread whose work the caller may take
+    from it. It is not taken yet: whoever is interrupted before he has done it would leave it to nobody.
     """
     for k in range(len(signals)):
         signal = signals[k]
-        if takes(signal):
+        if is_unbegun(signal):
             return k
         await_one(signal)
     return -1
-
-
-@uncounted_kernel
-def note_done_here(signal):
-    """`note_done`, for a caller outside of kernels."""
-    note_done(signal)
 
 
 _ASKED_ONCE = np.array([1, 0, 0, 0])
@@ -213,9 +215,8 @@ class KernelThreads:
         self._wake[k].put(None)
 
     def do_share(self, k: int) -> None:
-        """Do the work of thread k here, which a kernel has taken from it."""
-        run_here(self._serve, *self._shares[k])
-        note_done_here(self._signals[k])
+        """Do the work of thread k here, unless it has begun by now: taken, done and noted in one call of a kernel."""
+        self._serve(self._signals[k], ONCE, *self._shares[k])
 
     def wait(self) -> None:
         """Return when every thread's work is done. Work that a thread has not begun is done here.

@@ -96,6 +96,25 @@ def test_the_step_goes_on_here_when_a_thread_does_not_begin(monkeypatch):
     assert len(done) > 20
 
 
+def test_ctrl_c_between_finding_a_share_and_doing_it_ends_the_flights_and_the_next_are_right(monkeypatch):
+    seeds = list(range(40))
+    expected, do_share = played(40, seeds), KernelThreads.do_share
+    monkeypatch.setattr(KernelThreads, "wake", lambda self, k: None)
+    pause(monkeypatch)
+    interrupts = iter([True])
+
+    def interrupted(self, k):
+        if next(interrupts, False):
+            raise KeyboardInterrupt
+        do_share(self, k)
+
+    monkeypatch.setattr(KernelThreads, "do_share", interrupted)
+    with contextlib.closing(landers(40, 2)) as env:
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(policy().greedy, env, seeds)
+        assert rows(evaluate(policy().greedy, env, seeds)) == rows(expected)
+
+
 def test_the_kernel_returns_for_ctrl_c_though_no_episode_ends(rounds, monkeypatch):
     monkeypatch.setattr(flights, "MOST_STEPS", 5)
     played(1, [1])

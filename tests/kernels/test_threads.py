@@ -76,6 +76,33 @@ def test_work_that_no_thread_begins_the_caller_does():
     threads.close()
 
 
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_ctrl_c_between_finding_such_work_and_doing_it_leaves_it_to_the_next_wait(monkeypatch, where):
+    """It would have been waited for for ever, had the caller taken it by then."""
+    counter, do_share = np.array([0, 100, 0]), KernelThreads.do_share
+    threads = KernelThreads(serve_count, [(counter,)])
+    threads.start()
+    threads.wait()
+    wake, threads._wake = threads._wake, [Deaf()]
+    time.sleep(0.1)  # until the thread is asleep
+
+    def interrupted(self, k):
+        if where == "after":
+            do_share(self, k)
+        raise KeyboardInterrupt
+
+    for k in range(2, 30):
+        threads.start()
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(KernelThreads, "do_share", interrupted)
+            threads.wait()
+        assert counter[0] == k - (where == "before")
+        threads.wait()
+        assert counter[0] == k
+    threads._wake = wake
+    threads.close()
+
+
 def test_a_thread_that_wakes_late_does_nothing_twice():
     counter = np.array([0, 0, 0])
     threads = KernelThreads(serve_count, [(counter,)], 1_000)

@@ -20,7 +20,7 @@ from gymnasium.wrappers import vector as vector_wrappers
 
 import fastlander
 from fastlander import LunarLanderVectorEnv
-from fastlander.kernels.threads import ask, await_all, note_done_here
+from fastlander.kernels.threads import ask, await_all
 from fastlander.lander.step import serve_steps
 from fastlander.lander.step_all import load_actions, step_all
 
@@ -367,7 +367,7 @@ def test_no_kind_of_array_compiles_a_kernel_anew(num_threads):
         expected = expected or got
         assert got == expected
     env.close(), smooth.close()
-    for compiled in (serve_steps, load_actions, step_all, ask, await_all, note_done_here):
+    for compiled in (serve_steps, load_actions, step_all, ask, await_all):
         assert len(compiled.signatures) <= 1, compiled
 
 
