@@ -223,13 +223,22 @@ class KernelThreads:
 
         Raises:
             RuntimeError: the process was forked since `start`, and the threads are in the other process.
+            KeyboardInterrupt: Ctrl-C came meanwhile. The work is done all the same: what it reads may change now.
         """
         if self._asked and not self._wake:
             self._asked = False
             raise RuntimeError("the process was forked while threads were at work: what they made is lost here")
-        while (k := await_all(self._signals)) >= 0:
-            self.do_share(k)
+        interrupt = None
+        while True:
+            try:
+                while (k := await_all(self._signals)) >= 0:
+                    self.do_share(k)
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
         self._asked = False
+        if interrupt is not None:
+            raise interrupt
 
     def close(self) -> None:
         """End the threads. One that is awake ends when it has run out of patience."""

@@ -1,7 +1,9 @@
 """Greedy episodes in one kernel beside the same episodes in Python, which are their slow twin."""
 
 import contextlib
+import itertools
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -96,23 +98,35 @@ def test_the_step_goes_on_here_when_a_thread_does_not_begin(monkeypatch):
     assert len(done) > 20
 
 
-def test_ctrl_c_between_finding_a_share_and_doing_it_ends_the_flights_and_the_next_are_right(monkeypatch):
-    seeds = list(range(40))
-    expected, do_share = played(40, seeds), KernelThreads.do_share
+@pytest.mark.parametrize("number", [1, 2, 3, 9])
+def test_ctrl_c_between_finding_a_share_and_doing_it_ends_the_flights_and_the_next_are_right(monkeypatch, number):
+    """The first share is of the landers' reset: what is done later must not read what the next reset writes."""
+    seeds = list(range(26))
+    expected, do_share, calls = played(26, seeds), KernelThreads.do_share, itertools.count(1)
     monkeypatch.setattr(KernelThreads, "wake", lambda self, k: None)
-    pause(monkeypatch)
-    interrupts = iter([True])
+    monkeypatch.setattr(KernelThreads, "_begin", quiet_beginning(KernelThreads._begin))
 
     def interrupted(self, k):
-        if next(interrupts, False):
+        if next(calls) == number:
             raise KeyboardInterrupt
         do_share(self, k)
 
     monkeypatch.setattr(KernelThreads, "do_share", interrupted)
-    with contextlib.closing(landers(40, 2)) as env:
+    with contextlib.closing(landers(26, 2)) as env:
         with pytest.raises(KeyboardInterrupt):
             evaluate(policy().greedy, env, seeds)
         assert rows(evaluate(policy().greedy, env, seeds)) == rows(expected)
+    assert next(calls) > 20
+
+
+def quiet_beginning(begin):
+    """`KernelThreads._begin` whose threads are never woken: their queues take nothing."""
+
+    def begun(self):
+        begin(self)
+        self._wake = [SimpleNamespace(put=lambda item: None) for _ in self._wake]
+
+    return begun
 
 
 def test_the_kernel_returns_for_ctrl_c_though_no_episode_ends(rounds, monkeypatch):

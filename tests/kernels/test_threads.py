@@ -77,26 +77,29 @@ def test_work_that_no_thread_begins_the_caller_does():
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_ctrl_c_between_finding_such_work_and_doing_it_leaves_it_to_the_next_wait(monkeypatch, where):
-    """It would have been waited for for ever, had the caller taken it by then."""
-    counter, do_share = np.array([0, 100, 0]), KernelThreads.do_share
+def test_ctrl_c_between_finding_such_work_and_doing_it_leaves_no_work(monkeypatch, where):
+    """It would have been waited for for ever, had the caller taken it before he does it."""
+    counter, do_share, interrupts = np.array([0, 100, 0]), KernelThreads.do_share, []
+
+    def interrupted(self, k):
+        interrupts.append(k)
+        if where == "after" or len(interrupts) > 1:
+            do_share(self, k)
+        if len(interrupts) == 1:
+            raise KeyboardInterrupt
+
     threads = KernelThreads(serve_count, [(counter,)])
     threads.start()
     threads.wait()
     wake, threads._wake = threads._wake, [Deaf()]
     time.sleep(0.1)  # until the thread is asleep
-
-    def interrupted(self, k):
-        if where == "after":
-            do_share(self, k)
-        raise KeyboardInterrupt
-
+    monkeypatch.setattr(KernelThreads, "do_share", interrupted)
     for k in range(2, 30):
+        interrupts.clear()
         threads.start()
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(KernelThreads, "do_share", interrupted)
+        with pytest.raises(KeyboardInterrupt):
             threads.wait()
-        assert counter[0] == k - (where == "before")
+        assert counter[0] == k
         threads.wait()
         assert counter[0] == k
     threads._wake = wake
