@@ -249,9 +249,12 @@ def test_a_signal_ends_a_command_in_order(name, after, number, run, tmp_path):
     }[name]
     argv = [sys.executable, "-m", f"fastlander.{name}", *map(str, arguments)]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(after)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=200)
+    try:
+        time.sleep(after)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=200)
+    finally:
+        process.kill()  # one that hangs would keep a processor busy beside all other tests
     # A report may have been written before the signal came, and before Python has begun a signal has its own way.
     assert process.returncode in (status, *([0] if name == "report" else []), *([-number] if after < 1 else []))
     assert "Traceback" not in err
