@@ -17,7 +17,7 @@ from fastlander.learner.device import is_on_gpu, pick_device
 from fastlander.learner.fused.learner import FusedLearner
 from fastlander.learner.fused.policy import FusedPolicy
 from fastlander.learner.interface import Learner
-from fastlander.learner.parameters import Parameters, as_array, both_ways, initial_parameters, make_vectors
+from fastlander.learner.parameters import Parameters, adam_form, as_array, both_ways, initial_parameters, make_vectors
 from fastlander.learner.torch_threads import limit_threads
 from fastlander.states import Form, KernelStream, NumPyStream, Real, Weights, Whole, check_state, vector
 from fastlander.streams import spawn_streams
@@ -75,7 +75,9 @@ class DQN:
         """Loss of the last update: float32[] of NumPy, or a tensor. A GPU is waited for only when it is read."""
         self._of_torch: _Torch | None = None
         self._fused_learner = None
-        if not self.on_gpu:
+        if self.on_gpu:
+            self._torch()
+        else:
             processors = available_processors() if processors is None else processors
             self._fused_learner = FusedLearner(config, self.sizes, self._vectors, streams.exploration, processors)
 
@@ -129,17 +131,17 @@ class DQN:
     @property
     def parameters(self) -> np.ndarray:
         """The network's parameters as they are now, float32[P] as `q_network.flat`: on a CPU no copy."""
-        if self._of_torch is None and not self.on_gpu:
+        if self._of_torch is None:
             return self._vectors.flat
         return as_array(self.q_network.flat)
 
     @parameters.setter
     def parameters(self, flat: np.ndarray) -> None:
-        if self._of_torch is None and not self.on_gpu:
+        if self._of_torch is None:
             self._vectors.flat[:] = flat
             self._fused_learner.look_again()
         else:
-            self.q_network.set_flat(flat)
+            self.q_network.flat.copy_(self.q_network.tensor(flat))
 
     @property
     def learner(self) -> Learner:
@@ -223,7 +225,7 @@ class DQN:
 
     def get_state(self) -> dict[str, Any]:
         """Everything that acting and learning depend on, for `set_state`: a copy."""
-        if self._of_torch is None and not self.on_gpu:
+        if self._of_torch is None:
             vectors = self._vectors
             moments = {"exp_avg": vector(vectors.exp_avg), "exp_avg_sq": vector(vectors.exp_avg_sq)}
             target, optimizer = vectors.target, {**moments, "steps": int(vectors.steps[0])}
@@ -254,7 +256,7 @@ class DQN:
             vectors.target[:], vectors.steps[:] = state["target"], state["optimizer.steps"]
             vectors.exp_avg[:], vectors.exp_avg_sq[:] = state["optimizer.exp_avg"], state["optimizer.exp_avg_sq"]
         else:
-            self.q_network.set_flat(state["target"], self.target)
+            self.target.copy_(self.q_network.tensor(state["target"]))
             self.optimizer.set_state({name: state[f"optimizer.{name}"] for name in ("exp_avg", "exp_avg_sq", "steps")})
         self.updates, self.loss = state["updates"], np.float32(state["loss"])
         self._exploration.bit_generator.state = state["exploration"]
@@ -266,8 +268,7 @@ class DQN:
         weights = Weights(len(self._vectors.flat))
         form: Form = {"online": weights, "target": weights, "updates": Whole(), "loss": Real(nan=True)}
         form |= {"exploration": NumPyStream()}
-        steps = Whole(high=2**24)  # torch counts them in a float32
-        form |= {"optimizer.exp_avg": weights, "optimizer.exp_avg_sq": weights, "optimizer.steps": steps}
+        form |= {f"optimizer.{name}": wanted for name, wanted in adam_form(weights.size).items()}
         return form if self._fused_learner is None else {**form, "coins": KernelStream()}
 
     def __copy__(self) -> Self:

@@ -9,9 +9,9 @@ import torch
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from fastlander.learner.adam import flat_adam_step
-from fastlander.learner.parameters import Vectors
+from fastlander.learner.parameters import Vectors, adam_form
 from fastlander.learner.q_network import QNetwork
-from fastlander.states import Form, Weights, Whole, check_state, vector
+from fastlander.states import Form, check_state, vector
 
 _GLOBAL_HOOKS = (_global_optimizer_pre_hooks, _global_optimizer_post_hooks)
 _PLAIN = {"weight_decay": 0, "amsgrad": False, "maximize": False, "differentiable": False}
@@ -110,8 +110,7 @@ class FlatAdam(torch.optim.Adam):
 
     def state_form(self) -> Form:
         """What `set_state` takes."""
-        moment = Weights(sum(p.numel() for p in self._parameters))
-        return {"exp_avg": moment, "exp_avg_sq": moment, "steps": Whole(high=2**24)}  # torch counts them in a float32
+        return adam_form(sum(p.numel() for p in self._parameters))
 
     def count_steps(self, steps: int) -> None:
         """Note that a kernel has made `steps` steps on `vectors`."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastlander.lander.symmetry import MIRROR_ACTIONS, MIRROR_ORDER, MIRROR_SIGNS
 from fastlander.memory import check_memory
+from fastlander.states import Form, Weights, Whole
 
 _ONE = np.float32(1)
 
@@ -142,3 +143,9 @@ def make_vectors(network: Parameters, separate_target: bool) -> Vectors:
     target = flat.copy() if separate_target else flat
     steps = np.zeros(2 * (len(network.sizes) - 1), np.float32)
     return Vectors(flat, *(np.zeros_like(flat) for _ in range(3)), target, steps)
+
+
+def adam_form(count: int) -> Form:
+    """What a saved state has of Adam for so many parameters."""
+    moment = Weights(count)
+    return {"exp_avg": moment, "exp_avg_sq": moment, "steps": Whole(high=2**24)}  # torch counts them in a float32

@@ -92,10 +92,6 @@ class QNetwork(nn.Sequential):
         module.flatten(torch.from_numpy(network.flat), grad)
         return module
 
-    def set_flat(self, values: np.ndarray, flat: Tensor | None = None) -> None:
-        """Copy float32[P] into `flat`, or into another vector like it; torch counts it as a change."""
-        (self.flat if flat is None else flat).copy_(self.tensor(values))
-
     @staticmethod
     def tensor(array: np.ndarray) -> Tensor:
         """A tensor in the memory of an array."""
