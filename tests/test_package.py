@@ -17,8 +17,9 @@ ORDER = [
     ("", "version validation memory terminal startup presets config streams states arguments"),
     (
         "kernels",
-        "notices shipped processor arrays array_types part_compiler compile_lock kernel_cache jit compile_ahead "
-        "xoshiro lanes tables simd simd_memory addresses atomics threads compile_notice",
+        "notices shipped processor arrays array_types part_typing part_libraries part_passes part_compiler "
+        "compile_lock kernel_cache jit compile_ahead xoshiro lanes tables simd simd_memory addresses atomics threads "
+        "compile_notice",
     ),
     (
         "physics",

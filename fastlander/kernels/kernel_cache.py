@@ -29,7 +29,7 @@ from numba.core.serialize import dumps
 
 from fastlander.kernels.compile_lock import CompileLock
 from fastlander.kernels.notices import say
-from fastlander.kernels.part_compiler import KernelLibrary
+from fastlander.kernels.part_libraries import KernelLibrary
 from fastlander.kernels.shipped import FOLDER, usable_level
 
 PACKAGE = pathlib.Path(__file__).parents[1]
