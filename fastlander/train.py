@@ -160,11 +160,11 @@ def _train_one(arguments: Arguments) -> int:
 
 
 def _compile_ahead(config: Config) -> None:
-    """If the lander is not compiled yet, let a second process begin with the learner."""
+    """If the lander is not compiled yet, let helpers begin with the learner."""
     if config.is_native:
-        from fastlander.lander.compiled import start_second_process
+        from fastlander.lander.compiled import start_helpers
 
-        start_second_process("learner", "loops", "lanes")
+        start_helpers("learner", "loops", "lanes")
 
 
 def _train_seeds(arguments: Arguments) -> int:

@@ -14,11 +14,11 @@ PROG = "fastlander warmup"
 
 def compile_everything() -> dict[str, float]:
     """Compile every kernel of this package, or load those that were compiled before: seconds of each group."""
-    from fastlander.kernels.compile_ahead import SECOND_PROCESS
+    from fastlander.kernels.compile_ahead import HELPERS
     from fastlander.signatures import GROUPS, compile_group
 
     first, *others = GROUPS
-    SECOND_PROCESS.start(tuple(others))
+    HELPERS.start(tuple(others))
     seconds = {}
     for name in (first, *others):
         start = time.perf_counter()
@@ -27,15 +27,15 @@ def compile_everything() -> dict[str, float]:
     return seconds
 
 
-def be_second_process(work: Sequence[str]) -> None:
+def be_helper(work: Sequence[str]) -> None:
     """Compile groups of kernels for the process that started this one, and end when it ends.
 
     A kernel that some process compiles at this moment is left to it.
     """
-    from fastlander.kernels.compile_ahead import SECOND_PROCESS
+    from fastlander.kernels.compile_ahead import HELPERS
     from fastlander.signatures import compile_group
 
-    SECOND_PROCESS.allowed = False
+    HELPERS.allowed = False
     threading.Thread(target=_end_with_starter, daemon=True).start()
     for group in work:
         compile_group(group, lambda kernel: kernel._cache.is_free())

@@ -1,6 +1,6 @@
-"""A second process that compiles what this one will need, while this one compiles what it needs now: `SECOND_PROCESS`.
+"""Processes that compile what this one will need, while this one compiles what it needs now: `HELPERS`.
 
-Both keep machine code in the same cache, and a `CompileLock` sees to it that they do not compile the same kernel.
+All keep machine code in the same cache, and a `CompileLock` sees to it that no two compile the same kernel.
 """
 
 import atexit
@@ -18,58 +18,70 @@ from fastlander.kernels.notices import say
 from fastlander.kernels.processor import available_processors
 from fastlander.startup import is_command
 
-INTERVAL = 0.5  # s, between two looks at what the second process has compiled
+INTERVAL = 0.5  # s, between two looks at what the helpers have compiled
+MOST = 2  # helpers; together they have as much to do as this process with the step of landers
 _CODE = """
 import importlib, sys
 sys.path[:] = {path!r}
-importlib.import_module("fastlander.warmup").be_second_process({work!r})
+importlib.import_module("fastlander.warmup").be_helper({work!r})
 """
 
 
-class SecondProcess:
-    """The process of this one that compiles, if there is one. It ends with this process."""
+class Helpers:
+    """The processes of this one that compile, if there are any. They end with this process."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen | None = None
+        self._processes: list[subprocess.Popen] = []
         self.allowed = True
-        """Whether this process may start one: not if it is one itself."""
+        """Whether this process may start some: not if it is a helper itself."""
 
     def start(self, work: tuple[str, ...]) -> None:
-        """Start it, once, if there is a processor for it. work: names of `fastlander.signatures.GROUPS`, in order."""
-        if self._process is not None or not self.allowed or available_processors() < 2 or not sys.executable:
+        """Start them, once, one for each further processor.
+
+        work: names of `fastlander.signatures.GROUPS`, the most urgent first. Each helper does all that no other one
+        has done, and begins with another group.
+        """
+        if self._processes or not self.allowed or not sys.executable:
             return
-        code = _CODE.format(path=sys.path, work=work)
         with contextlib.suppress(OSError):  # then this process compiles everything
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                stdin=subprocess.PIPE,  # never written to: its end tells the process that this one has ended
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for this process, which then ends the other
-            )
+            for number in range(min(available_processors() - 1, MOST)):
+                self._processes.append(_start_helper(work[-number:] + work[:-number] if number else work))
+        if self._processes:
             atexit.register(self.end, is_command())
 
     def is_running(self) -> bool:
-        """Whether it is at work."""
-        return self._process is not None and self._process.poll() is None
+        """Whether one is at work."""
+        return any(process.poll() is None for process in self._processes)
 
     def end(self, wait: bool) -> None:
-        """Wait until it has compiled everything, so that the next command finds it, or else stop it at once."""
+        """Wait until they have compiled everything, so that the next command finds it, or else stop them at once."""
         if not self.is_running():
             return
         start = time.monotonic()
         try:
             if wait:
                 say("fastlander: compiling the rest for the next time, once for this machine; Ctrl-C stops it")
-                self._process.wait()
+                for process in self._processes:
+                    process.wait()
                 say(f"fastlander: compiled the rest in {time.monotonic() - start:.1f} s")
         finally:
-            self._process.kill()
-            self._process.wait()
+            for process in self._processes:
+                process.kill()
+                process.wait()
 
 
-SECOND_PROCESS = SecondProcess()
-"""The one of this process."""
+def _start_helper(work: tuple[str, ...]) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", _CODE.format(path=sys.path, work=work)],
+        stdin=subprocess.PIPE,  # never written to: its end tells the process that this one has ended
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for this process, which then ends the other
+    )
+
+
+HELPERS = Helpers()
+"""Those of this process."""
 
 
 class Loop:
@@ -88,9 +100,9 @@ class Loop:
         """int64[calls], the addresses, when the loop can be used."""
 
     def is_ready(self) -> bool:
-        """Whether the loop can be used. What no second process is compiling is compiled now."""
+        """Whether the loop can be used. What no helper is compiling is compiled now."""
         if self.calls is None and time.monotonic() >= self._next_look:
-            if SECOND_PROCESS.is_running() and not is_compiled(self._kernel, self._arguments):
+            if HELPERS.is_running() and not is_compiled(self._kernel, self._arguments):
                 self._next_look = time.monotonic() + INTERVAL
             else:
                 self._kernel.compile(self._arguments)

@@ -6,7 +6,7 @@ import numpy as np
 
 import fastlander.kernels.compile_notice  # noqa: F401 - kernels that compile say so
 from fastlander.kernels.addresses import address_of
-from fastlander.kernels.compile_ahead import INTERVAL, SECOND_PROCESS
+from fastlander.kernels.compile_ahead import HELPERS, INTERVAL
 from fastlander.kernels.jit import is_compiled, is_kept
 from fastlander.lander.lane_solvers import LANE_SOLVER_ARGUMENTS, LANE_SOLVERS, NUM_LANE_SOLVERS
 from fastlander.lander.step import STEP_ARGUMENTS, serve_steps
@@ -24,13 +24,13 @@ class MissingSolvers:
         self._next_look = 0.0
 
     def load(self, wait: bool = False) -> None:
-        """Load solvers that were compiled before, and compile the others, unless the second process does.
+        """Load solvers that were compiled before, and compile the others, unless helpers do.
 
         wait: whether to have all of them in the end, whoever compiles them.
         """
         for place in list(self.places):
             solver = LANE_SOLVERS[place]
-            if wait or not SECOND_PROCESS.is_running() or is_compiled(solver, LANE_SOLVER_ARGUMENTS):
+            if wait or not HELPERS.is_running() or is_compiled(solver, LANE_SOLVER_ARGUMENTS):
                 ADDRESSES[place] = address_of(solver, LANE_SOLVER_ARGUMENTS)
                 self.places.remove(place)
         self._next_look = time.monotonic() + INTERVAL
@@ -45,10 +45,10 @@ MISSING = MissingSolvers()
 """Those of this process."""
 
 
-def start_second_process(*work: str) -> None:
-    """Let a second process compile what comes after the step, if the step is not compiled yet.
+def start_helpers(*work: str) -> None:
+    """Let helpers compile what comes after the step, if the step is not compiled yet.
 
     work: names of `fastlander.signatures.GROUPS`, the most urgent first.
     """
     if is_kept(serve_steps) and not is_compiled(serve_steps, STEP_ARGUMENTS):
-        SECOND_PROCESS.start(work)
+        HELPERS.start(work)

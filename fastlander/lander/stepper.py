@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from fastlander.kernels.addresses import array_address
+from fastlander.kernels.array_types import WORDS
 from fastlander.kernels.arrays import kernel_array
-from fastlander.kernels.threads import KernelThreads, run_here
-from fastlander.lander.compiled import ADDRESSES, MISSING, start_second_process
+from fastlander.kernels.threads import KernelThreads, ask, run_here
+from fastlander.lander.compiled import ADDRESSES, MISSING, start_helpers
 from fastlander.lander.errors import WrongAction, WrongType
 from fastlander.lander.exchange import exchange_size, unpack_exchange
 from fastlander.lander.settings import LanderSettings
@@ -170,9 +171,10 @@ class Stepper:
 
     def _compile(self) -> None:
         """Compile the kernels, or load what an earlier process compiled, by a step of no landers."""
-        start_second_process("lanes", "learner")
+        start_helpers("lanes", "learner")
         load_actions(np.zeros(1, np.int64), np.zeros((1, 2)))
         step_all.compile(STEP_ALL_ARGUMENTS)
+        ask.compile((WORDS,))  # wakes threads, which not every run has to
         run_here(serve_steps, *self.own[:-2], 0, 0)
         MISSING.load()
 

@@ -61,7 +61,7 @@ class FusedSteps:
         return known and run.env.autoreset_mode is AutoresetMode.SAME_STEP and run.env.num_threads == 1
 
     def are_ready(self) -> bool:
-        """Whether the kernel can take the next step. While a second process compiles it, it cannot."""
+        """Whether the kernel can take the next step. While a helper compiles it, it cannot."""
         run = self._run
         return run.env.is_plain and isinstance(run.dqn.learner, FusedLearner) and LOOP.is_ready()
 

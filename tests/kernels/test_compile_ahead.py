@@ -8,58 +8,79 @@ import pytest
 from safetensors.numpy import load_file
 
 from fastlander.kernels import compile_ahead
-from fastlander.kernels.compile_ahead import SecondProcess
+from fastlander.kernels.compile_ahead import Helpers
 
 IDLE = "import os\n{path!r}, {work!r}\nos.read(0, 1)\n"  # at work until its starter ends
 
 
 @pytest.fixture
-def second(monkeypatch):
+def helpers(monkeypatch):
     monkeypatch.setattr(compile_ahead, "_CODE", IDLE)
-    monkeypatch.setattr(compile_ahead, "available_processors", lambda: 2)
+    monkeypatch.setattr(compile_ahead, "available_processors", lambda: 3)
     monkeypatch.setattr(compile_ahead.atexit, "register", lambda *call: None)
-    process = SecondProcess()
-    yield process
-    process.end(wait=False)
+    helpers = Helpers()
+    yield helpers
+    helpers.end(wait=False)
 
 
-def test_it_starts_once_and_ends_when_it_is_told(second, capsys):
-    assert not second.is_running()
-    second.start(("lanes",))
-    first = second._process
-    second.start(("lanes",))
-    assert second._process is first
-    assert second.is_running()
-    second.end(wait=False)
-    assert not second.is_running()
-    assert first.returncode == -signal.SIGKILL
+def test_they_start_once_and_end_when_they_are_told(helpers, capsys):
+    assert not helpers.is_running()
+    helpers.start(("lanes",))
+    first = list(helpers._processes)
+    helpers.start(("lanes",))
+    assert helpers._processes == first
+    assert helpers.is_running()
+    first[0].kill()
+    first[0].wait()
+    assert helpers.is_running()  # the other one is
+    helpers.end(wait=False)
+    assert not helpers.is_running()
+    assert [process.returncode for process in first] == [-signal.SIGKILL] * 2
     assert capsys.readouterr().err == ""
 
 
-def test_who_waits_for_it_is_told_so(second, monkeypatch, capsys):
-    monkeypatch.setattr(compile_ahead, "_CODE", "import time\n{path!r}, {work!r}\ntime.sleep(0.3)\n")
-    second.start(("lanes",))
-    second.end(wait=True)
-    assert not second.is_running()
+def test_who_waits_for_them_is_told_so(helpers, monkeypatch, capsys):
+    monkeypatch.setattr(compile_ahead, "_CODE", "import time\n{path!r}\ntime.sleep(0.3 * len({work!r}[0]))\n")
+    helpers.start(("a", "bb"))
+    helpers.end(wait=True)
+    assert [process.returncode for process in helpers._processes] == [0, 0]
     waiting, waited = capsys.readouterr().err.splitlines()
     assert waiting.startswith("fastlander: compiling the rest for the next time")
     assert waited.startswith("fastlander: compiled the rest in 0.")
 
 
+WRITE_WORK = (
+    "import os, pathlib\n{{path!r}}\npathlib.Path({folder!r}, str(os.getpid())).write_text(','.join({{work!r}}))\n"
+)
+
+
+@pytest.mark.parametrize(("processors", "number"), [(1, 0), (2, 1), (3, 2), (64, 2)])
+def test_each_further_processor_has_one_and_each_begins_with_other_work(
+    helpers, monkeypatch, tmp_path, processors, number
+):
+    monkeypatch.setattr(compile_ahead, "_CODE", WRITE_WORK.format(folder=str(tmp_path)))
+    monkeypatch.setattr(compile_ahead, "available_processors", lambda: processors)
+    helpers.start(("learner", "loops", "lanes"))
+    helpers.end(wait=True)
+    work = [(tmp_path / str(process.pid)).read_text().split(",") for process in helpers._processes]
+    assert [groups[0] for groups in work] == ["learner", "lanes"][:number]
+    assert [sorted(groups) for groups in work] == [["lanes", "learner", "loops"]] * number
+
+
 @pytest.mark.parametrize(("processors", "allowed", "executable"), [(1, True, "x"), (2, False, "x"), (2, True, "")])
-def test_where_it_would_not_help_there_is_none(second, monkeypatch, processors, allowed, executable):
+def test_where_they_would_not_help_there_are_none(helpers, monkeypatch, processors, allowed, executable):
     monkeypatch.setattr(compile_ahead, "available_processors", lambda: processors)
     monkeypatch.setattr(sys, "executable", executable)
-    second.allowed = allowed
-    second.start(("lanes",))
-    assert not second.is_running()
+    helpers.allowed = allowed
+    helpers.start(("lanes",))
+    assert not helpers.is_running()
 
 
-def test_a_machine_that_starts_no_process_compiles_by_itself(second, monkeypatch):
+def test_a_machine_that_starts_no_process_compiles_by_itself(helpers, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    second.start(("lanes",))
-    assert not second.is_running()
-    second.end(wait=True)
+    helpers.start(("lanes",))
+    assert not helpers.is_running()
+    helpers.end(wait=True)
 
 
 def test_it_ends_with_a_process_that_was_killed():
@@ -68,8 +89,8 @@ import time
 from fastlander.kernels import compile_ahead
 compile_ahead._CODE = {IDLE!r}
 compile_ahead.available_processors = lambda: 2
-compile_ahead.SECOND_PROCESS.start(("lanes",))
-print(compile_ahead.SECOND_PROCESS._process.pid, flush=True)
+compile_ahead.HELPERS.start(("lanes",))
+print(compile_ahead.HELPERS._processes[0].pid, flush=True)
 time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as starter:
@@ -107,8 +128,12 @@ def kernels(folder):
 
 
 @pytest.mark.slow
-def test_a_first_run_gives_what_a_later_one_gives_and_leaves_everything_compiled(tmp_path):
-    first = train(tmp_path, "--output-dir", "first")
+@pytest.mark.parametrize("processors", [1, 2, 4])
+def test_a_first_run_gives_what_a_later_one_gives_and_leaves_everything_compiled(tmp_path, processors):
+    counts = f"os.process_cpu_count = lambda: {processors}", f"os.sched_getaffinity = lambda _: range({processors})"
+    seen = "\n".join(["import os", *counts])
+    (tmp_path / "sitecustomize.py").write_text(seen)
+    first = train(tmp_path, "--output-dir", "first", PYTHONPATH=str(tmp_path))
     _, lines = first.communicate()
     assert first.returncode == 0
     assert b"compiling serve_step_once" in lines
@@ -140,7 +165,7 @@ def test_a_first_run_that_is_killed_leaves_a_cache_that_works(tmp_path, seconds)
     [(["-m", "fastlander.train", "--help"], True), (["-m", "fastlander", "--version"], True), (["own.py"], False)],
 )
 def test_a_command_is_one_to_its_end(tmp_path, command, waits):
-    """At its end, too, when it decides whether to wait for its second process."""
+    """At its end, too, when it decides whether to wait for its helpers."""
     (tmp_path / "own.py").write_text("import fastlander\n")
     asks = "import atexit\natexit.register(lambda: print(__import__('fastlander.startup').startup.is_command()))\n"
     (tmp_path / "sitecustomize.py").write_text(asks)
