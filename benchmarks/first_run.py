@@ -1,12 +1,13 @@
 """`python benchmarks/first_run.py`: how long a first command takes beside later ones, and what of those is imports.
 
-Each command is a process. With nothing compiled (an empty NUMBA_CACHE_DIR), again with what the first one compiled, and
-`python -c "import torch, numba, gymnasium"` after each of these: machines are not equally fast from one minute to the
-next, so a run is compared with the imports beside it. Seeds differ, too: how many steps a run takes is luck. The warm
-runs of a round have five seeds, 0 to 4 in the first one, and the medians are shown, of seconds and of ratios. The first
-command has the first of these seeds, and is compared with its warm run. What is measured is the fastlander that this
-Python imports: a checkout, or a wheel that carries compiled kernels. Python keeps bytecode, as it does by default: with
-PYTHONDONTWRITEBYTECODE it would compile a checkout's modules in every process, and those of installed packages never.
+Each command is a process. As it is typed with nothing compiled (an empty NUMBA_CACHE_DIR), again with what the first
+one compiled, which is what it is compared with, and with other seeds; `python -c "import torch, numba, gymnasium"` after
+each of the warm runs: machines are not equally fast from one minute to the next, so a run is compared with the imports
+beside it. Seeds differ, too: how many steps a run takes is luck, and the one that is typed, 0, takes twice the usual
+number. Five seeds a round, of which the medians are shown, of seconds and of ratios. What is measured is the fastlander
+that this Python imports: a checkout, or a wheel that carries compiled kernels. Python keeps bytecode, as it does by
+default: with PYTHONDONTWRITEBYTECODE it would compile a checkout's modules in every process, and those of installed
+packages never.
 """
 
 import argparse
@@ -22,8 +23,8 @@ import fastlander
 from fastlander.kernels.shipped import usable_level
 
 TRAIN = ["-m", "fastlander.train", "--num-envs", "16", "--no-progress", "--output-dir"]
-REPEATS = 5
-WIDTHS = (7, 7, 8, 9, 12, 14, 16)
+OTHERS = 4  # seeds of a round beside the one that is typed
+WIDTHS = (7, 7, 12, 7, 8, 9, 14, 16)
 IMPORTS = ["-c", "import torch, numba, gymnasium"]
 
 
@@ -49,28 +50,28 @@ def main() -> None:
     level = usable_level()
     code = "compiles its kernels" if level is None else f"carries kernels for {level}"
     print(f"{pathlib.Path(fastlander.__file__).parent}, which {code}; seconds, in {rounds} rounds")
-    print("solved: from the prompt of a warm run to the line that says so; the others to the end of the process")
-    heads = ("first", "warm", "solved", "imports", "first/warm", "warm/imports", "solved/imports")
+    print("first, warm: the command as it is typed; then medians of five seeds, to the end of the process or, solved, to")
+    print("the line that says so")
+    heads = ("first", "warm", "first/warm", "warm", "solved", "imports", "warm/imports", "solved/imports")
     print(f"{'':8}" + "".join(f"{head:>{width}}" for head, width in zip(heads, WIDTHS, strict=True)))
     found = []
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            seeds = range(REPEATS * number, REPEATS * (number + 1))
-            _, first = seconds([*TRAIN, f"{folder}/first", "--seed", str(seeds[0])], f"{folder}/cache")
+            _, first = seconds([*TRAIN, f"{folder}/first"], f"{folder}/cache")
             runs = []
-            for seed in seeds:
+            for seed in (0, *range(OTHERS * number + 1, OTHERS * (number + 1) + 1)):
                 solved, warm = seconds([*TRAIN, f"{folder}/warm{seed}", "--seed", str(seed)], f"{folder}/cache")
                 _, imports = seconds(IMPORTS, f"{folder}/cache")
                 runs.append((warm, solved, imports, warm / imports, solved / imports))
-        medians = [statistics.median(column) for column in zip(*runs, strict=True)]
-        found.append((first, *medians[:3], first / runs[0][0], *medians[3:]))
+        typed = runs[0][0]
+        found.append((first, typed, first / typed, *map(statistics.median, zip(*runs, strict=True))))
         print(line(f"round {number + 1}", found[-1]), flush=True)
     print(line("median", [statistics.median(column) for column in zip(*found, strict=True)]))
 
 
 def line(name: str, numbers: tuple[float, ...] | list[float]) -> str:
     """A row of the table."""
-    forms = [".1f"] * 4 + [".2f"] * 3
+    forms = [".1f", ".1f", ".2f", ".1f", ".1f", ".1f", ".2f", ".2f"]
     return f"{name:8}" + "".join(f"{n:{w}{form}}" for n, w, form in zip(numbers, WIDTHS, forms, strict=True))
 
 
