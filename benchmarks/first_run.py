@@ -1,13 +1,13 @@
 """`python benchmarks/first_run.py`: how long a first command takes beside later ones, and what of those is imports.
 
 Each command is a process. As it is typed with nothing compiled (an empty NUMBA_CACHE_DIR), again with what the first
-one compiled, which is what it is compared with, and with other seeds; `python -c "import torch, numba, gymnasium"` after
-each of the warm runs: machines are not equally fast from one minute to the next, so a run is compared with the imports
-beside it. Seeds differ, too: how many steps a run takes is luck, and the one that is typed, 0, takes twice the usual
-number. Five seeds a round, of which the medians are shown, of seconds and of ratios. What is measured is the fastlander
-that this Python imports: a checkout, or a wheel that carries compiled kernels. Python keeps bytecode, as it does by
-default: with PYTHONDONTWRITEBYTECODE it would compile a checkout's modules in every process, and those of installed
-packages never.
+one compiled, which is what it is compared with, and with other seeds; after each of the warm runs
+`python -c "import torch, numba, gymnasium"`: machines are not equally fast from one minute to the next, so a run is
+compared with the imports beside it. Seeds differ, too: how many steps a run takes is luck, and the one that is typed,
+0, takes twice the usual number. Five seeds a round, of which the medians are shown, of seconds and of ratios. What is
+measured is the fastlander that this Python imports: a checkout, or a wheel that carries compiled kernels. Python keeps
+bytecode, as it does by default: with PYTHONDONTWRITEBYTECODE it would compile a checkout's modules in every process,
+and those of installed packages never.
 """
 
 import argparse
@@ -50,8 +50,8 @@ def main() -> None:
     level = usable_level()
     code = "compiles its kernels" if level is None else f"carries kernels for {level}"
     print(f"{pathlib.Path(fastlander.__file__).parent}, which {code}; seconds, in {rounds} rounds")
-    print("first, warm: the command as it is typed; then medians of five seeds, to the end of the process or, solved, to")
-    print("the line that says so")
+    print("first, warm: the command as it is typed; then medians of five seeds, to the end of the process or, solved,")
+    print("to the line that says so")
     heads = ("first", "warm", "first/warm", "warm", "solved", "imports", "warm/imports", "solved/imports")
     print(f"{'':8}" + "".join(f"{head:>{width}}" for head, width in zip(heads, WIDTHS, strict=True)))
     found = []
