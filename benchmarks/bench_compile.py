@@ -30,4 +30,4 @@ def test_step(measure, own):
             subprocess.run(command, env=env, check=True, capture_output=True)
 
     name = "Numba's own passes" if own else "the passes of parts"
-    measure(compile_step, group="compile the step", name=name, unit="processes", peer=own, rounds=3)
+    measure(compile_step, group="compile the step", name=name, unit="processes", peer=own, rounds=2)
