@@ -99,4 +99,4 @@ def _as_part(dispatcher: Any) -> Any:
 
 def shared(function: Callable) -> Callable:
     """A function that stays ordinary Python and that kernels can call too."""
-    return numba.extending.register_jitable(**_INTERNAL)(function)
+    return numba.extending.register_jitable(pipeline_class=PartCompiler, **_INTERNAL)(function)
