@@ -1,41 +1,28 @@
 """Where the compiled code of kernels and of their parts is kept in memory: Numba's code libraries, changed."""
 
-from collections.abc import Iterable
-
 from llvmlite.binding import Linkage, ModuleRef, parse_bitcode
-from numba.core.codegen import Codegen, CodeLibrary, JITCodeLibrary
+from numba.core.codegen import Codegen, JITCodeLibrary
 
 
 class PartLibrary(JITCodeLibrary):
-    """LLVM's intermediate code of one part, which is linked into kernels and optimized there.
-
-    Numba links what a function calls into it, and all that again into its callers, so that the code of a small
-    function is copied once for each of the functions above it. Here a kernel takes each part's code once.
-    """
-
-    _linked: ModuleRef | None = None
+    """LLVM's intermediate code of a part and of what it calls, which is linked into kernels and optimized there."""
 
     def finalize(self) -> None:
-        """Note that nothing is added any more."""
+        """Link what the part calls. Numba would also check the result, each time anew with all that is in it."""
         self._raise_if_finalized()
-        self._reload_init.update(*(library._reload_init for library in self._linking_libraries))
+        for library in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.external:
+                function.linkage = Linkage.linkonce_odr  # left out of a kernel that has inlined it
         self._finalize_dynamic_globals()
         self._finalized = True
 
-    def own_module(self) -> ModuleRef:
-        """The code of this part alone, whose functions are left out of a kernel that has inlined them."""
-        self._ensure_finalized()
-        for function in self._final_module.functions:
-            if not function.is_declaration and function.linkage == Linkage.external:
-                function.linkage = Linkage.linkonce_odr
-        return self._final_module
-
     def _get_module_for_linking(self) -> ModuleRef:
-        # For a library of Numba's own, which does not look for what this part calls.
-        if self._linked is None:
-            self._linked = self.own_module().clone()
-            _link(self._linked, _with_called([self])[1:])
-        return self._linked
+        # Numba would copy it, and who links it copies it again.
+        self._ensure_finalized()
+        return self._final_module
 
 
 class KernelLibrary(JITCodeLibrary):
@@ -47,14 +34,6 @@ class KernelLibrary(JITCodeLibrary):
     """
 
     _bitcode: bytes | None = None  # LLVM's form of a kernel that was loaded; few are ever linked into another one
-
-    def finalize(self) -> None:
-        """Link what the kernel calls, and make machine code of it."""
-        called = _with_called(self._linking_libraries)
-        _link(self._final_module, called)
-        self._reload_init.update(*(library._reload_init for library in called))
-        self._linking_libraries = []
-        super().finalize()
 
     def _optimize_final_module(self) -> None:
         super()._optimize_final_module()
@@ -84,28 +63,3 @@ class KernelLibrary(JITCodeLibrary):
         if self._shared_module is None and self._bitcode is not None:
             self._shared_module = parse_bitcode(self._bitcode)
         return super()._get_module_for_linking()
-
-
-def _with_called(libraries: Iterable[CodeLibrary]) -> list[CodeLibrary]:
-    """Libraries and all that parts among them call, directly or not, each before what it calls.
-
-    LLVM leaves out a function that nothing has called when its module is linked.
-    """
-    found: dict[CodeLibrary, None] = {}  # each after what it calls
-
-    def visit(library: CodeLibrary) -> None:
-        if library not in found:
-            for called in library._linking_libraries if isinstance(library, PartLibrary) else ():
-                visit(called)
-            found[library] = None
-
-    for library in libraries:
-        visit(library)
-    return list(reversed(found))
-
-
-def _link(module: ModuleRef, libraries: Iterable[CodeLibrary]) -> None:
-    """Put a copy of the code of other libraries into a module."""
-    for library in libraries:
-        own = library.own_module() if isinstance(library, PartLibrary) else library._get_module_for_linking()
-        module.link_in(own, preserve=True)
