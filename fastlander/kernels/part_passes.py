@@ -22,7 +22,7 @@ from numba.core.untyped_passes import FixupArgs, TranslateByteCode
 from fastlander.kernels.part_libraries import PartLibrary
 from fastlander.kernels.part_typing import TypingMemory
 
-_sizes: dict[str, int] = {}  # bytes, by LLVM's name of a type
+_sizes: dict[str, int] = {}  # bytes, by LLVM's text for a type; equal on all 64-bit processors
 
 
 class PartPasses:
@@ -101,6 +101,8 @@ def _size_of(context: BaseContext):
 
     def size_of(kind: ir.Type) -> int:
         name = str(kind)
+        if "%" in name:  # not what is in it, but a name that it was given
+            return ask(kind)
         if name not in _sizes:
             _sizes[name] = ask(kind)
         return _sizes[name]

@@ -3,10 +3,11 @@
 import numba
 import numpy as np
 import pytest
+from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
 
-from fastlander.kernels import part_typing
+from fastlander.kernels import part_passes, part_typing
 from fastlander.kernels.jit import inlined, part, shared, uncounted_kernel
 from fastlander.kernels.part_typing import TypingMemory
 
@@ -174,3 +175,21 @@ def test_an_index_that_has_no_hash_is_asked_about_each_time(memory):
     unhashable = [cut, [1]]
     for index in unhashable:
         assert memory.resolve_static_getitem(types.int32, index) == (types.int32, index)
+
+
+def test_the_size_of_a_type_is_asked_once_unless_the_type_has_a_name(monkeypatch):
+    monkeypatch.setattr(part_passes, "_sizes", {})
+    asked = []
+
+    class Context:
+        def get_abi_sizeof(self, kind):
+            asked.append(str(kind))
+            return 8 * len(asked)
+
+    size_of = part_passes._size_of(Context())
+    words = ir.ArrayType(ir.IntType(64), 12345)
+    named = ir.Context().get_identified_type("anything")
+    assert size_of(words) == size_of(ir.ArrayType(ir.IntType(64), 12345)) == 8
+    for kind in (named, ir.ArrayType(named, 2)):
+        assert size_of(kind) != size_of(kind)
+    assert len(asked) == 5
