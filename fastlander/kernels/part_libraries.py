@@ -11,7 +11,6 @@ class PartLibrary(JITCodeLibrary):
         """Link what the part calls. Numba would also check the result, each time anew with all that is in it."""
         self._raise_if_finalized()
         for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.external:
