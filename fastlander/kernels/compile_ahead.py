@@ -45,7 +45,7 @@ class Helpers:
             return
         with contextlib.suppress(OSError):  # then this process compiles everything
             for number in range(min(available_processors() - 1, MOST)):
-                self._processes.append(_start_helper(work[-number:] + work[:-number] if number else work))
+                self._processes.append(_start_helper(work[-number:] + work[:-number]))
         if self._processes:
             atexit.register(self.end, is_command())
 
